@@ -1,0 +1,170 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The anchor grid: reference boxes of the responses, encoding and decoding (SiamRPN, sec. 3.3)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from siammask_ros.geometry import FloatArray
+
+COORDINATES = 4  # centre x, centre y, width, height
+
+
+class AnchorPosition(NamedTuple):
+    """One anchor of the grid: which reference shape, and where in the response map."""
+
+    anchor: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True)
+class AnchorGrid:
+    """Anchors of every response, centred on the search patch.
+
+    The flat index of an anchor is anchor * size**2 + row * size + column, in the order of the
+    network's channels. The same grid with `size=3` belongs to the 143-pixel patch on which the
+    refinement is trained.
+
+    Attributes:
+        size: rows and columns of the response map.
+        stride: patch pixels between neighbouring responses.
+        scale: side of the square anchor in strides.
+        ratios: height over width of each anchor.
+    """
+
+    size: int = 25
+    stride: int = 8
+    scale: int = 8
+    ratios: tuple[float, ...] = (0.33, 0.5, 1.0, 2.0, 3.0)
+
+    @property
+    def anchors_per_response(self) -> int:
+        """Number of reference shapes."""
+        return len(self.ratios)
+
+    @property
+    def count(self) -> int:
+        """Number of anchors in the grid."""
+        return self.anchors_per_response * self.size**2
+
+    @cached_property
+    def shapes_wh(self) -> FloatArray:
+        """Width and height of each reference shape (A, 2), float32, in patch pixels."""
+        shapes = []
+        for ratio in self.ratios:
+            width = int(math.sqrt(self.stride**2 / ratio))  # truncated, as in the official code
+            shapes.append((width * self.scale, int(width * ratio) * self.scale))
+        return np.array(shapes, dtype=np.float32)
+
+    @cached_property
+    def boxes_cxcywh(self) -> FloatArray:
+        """All anchors (A * size**2, 4), float32, centres relative to the patch centre."""
+        offsets = (np.arange(self.size, dtype=np.float32) - self.size // 2) * self.stride
+        grid = np.empty(
+            (self.anchors_per_response, self.size, self.size, COORDINATES), dtype=np.float32
+        )
+        grid[..., 0] = offsets[None, None, :]
+        grid[..., 1] = offsets[None, :, None]
+        grid[..., 2:] = self.shapes_wh[:, None, None, :]
+        return _frozen(grid.reshape(self.count, COORDINATES))  # (A * size**2, 4)
+
+    @cached_property
+    def window(self) -> FloatArray:
+        """Hann window over the response map, tiled for all anchors: (A * size**2,), in [0, 1]."""
+        hann = np.hanning(self.size)
+        return _frozen(np.tile(np.outer(hann, hann).ravel(), self.anchors_per_response))
+
+    def boxes_in_patch(self, patch_size: int) -> FloatArray:
+        """Anchors as the training labels use them: (4, A, size, size), float32, patch pixels.
+
+        The centre of the map lies at patch_size // 2.
+        """
+        boxes = self.boxes_cxcywh.reshape(
+            self.anchors_per_response, self.size, self.size, COORDINATES
+        ).transpose(3, 0, 1, 2)  # (4, A, size, size)
+        shift = np.array([1, 1, 0, 0], dtype=np.float32) * (patch_size // 2)
+        return boxes + shift[:, None, None, None]
+
+    def position(self, index: int) -> AnchorPosition:
+        """Anchor, row and column of a flat index."""
+        if not 0 <= index < self.count:
+            raise ValueError(f"anchor index must be in [0, {self.count}), got {index}")
+        anchor, cell = divmod(int(index), self.size**2)
+        return AnchorPosition(anchor, *divmod(cell, self.size))
+
+    def decode(self, box_deltas: FloatArray) -> FloatArray:
+        """Boxes that the network predicts.
+
+        Args:
+            box_deltas: (..., 4 * A, size, size), channel = coordinate * A + anchor; or already
+                flat, (..., 4, A * size**2).
+
+        Returns:
+            (..., 4, A * size**2) in the dtype of the deltas: centre x, centre y relative to the
+            patch centre, width, height, in patch pixels. The exponent is not clipped.
+        """
+        deltas = self._flat(box_deltas)
+        anchors = self.boxes_cxcywh.T
+        boxes: FloatArray = np.empty_like(deltas)
+        boxes[..., :2, :] = deltas[..., :2, :] * anchors[2:] + anchors[:2]
+        boxes[..., 2:, :] = np.exp(deltas[..., 2:, :]) * anchors[2:]
+        return boxes
+
+    def encode(self, boxes: FloatArray) -> FloatArray:
+        """Deltas that decode to `boxes`, the regression targets.
+
+        Args:
+            boxes: centre x, centre y relative to the patch centre, width, height (> 0) in patch
+                pixels: (..., 4, A * size**2), or (4,) for one box seen from every anchor.
+
+        Returns:
+            (..., 4, A * size**2).
+        """
+        boxes = np.asarray(boxes)
+        if boxes.shape == (COORDINATES,):
+            boxes = np.repeat(boxes[:, None], self.count, axis=1)
+        anchors = self.boxes_cxcywh.T
+        deltas: FloatArray = np.empty_like(boxes, dtype=np.result_type(boxes, np.float32))
+        deltas[..., :2, :] = (boxes[..., :2, :] - anchors[:2]) / anchors[2:]
+        deltas[..., 2:, :] = np.log(boxes[..., 2:, :] / anchors[2:])
+        return deltas
+
+    def _flat(self, box_deltas: FloatArray) -> FloatArray:
+        channels_first = (COORDINATES * self.anchors_per_response, self.size, self.size)
+        flat = (COORDINATES, self.count)
+        if box_deltas.shape[-3:] == channels_first:
+            return box_deltas.reshape(*box_deltas.shape[:-3], *flat)  # (..., 4, A * size**2)
+        if box_deltas.shape[-2:] == flat:
+            return box_deltas
+        raise ValueError(f"box deltas must end in {channels_first} or {flat}: {box_deltas.shape}")
+
+
+def foreground_probability(score_logits: FloatArray) -> FloatArray:
+    """Softmax over background and foreground.
+
+    Args:
+        score_logits: (..., 2 * A, size, size), the first A channels background.
+
+    Returns:
+        (..., A * size**2), in [0, 1], in the dtype of the logits.
+    """
+    leading, channels = score_logits.shape[:-3], score_logits.shape[-3]
+    if channels % 2:
+        raise ValueError(f"score logits need two classes, got {channels} channels")
+    background_and_foreground = score_logits.reshape(*leading, 2, -1)  # (..., 2, A * size**2)
+    difference = background_and_foreground[..., 0, :] - background_and_foreground[..., 1, :]
+    with np.errstate(over="ignore"):  # exp overflows to infinity, the probability to 0
+        probability: FloatArray = 1 / (1 + np.exp(difference))
+    return probability
+
+
+def _frozen(array: FloatArray) -> FloatArray:
+    array.setflags(write=False)
+    return array
