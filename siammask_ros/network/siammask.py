@@ -1,0 +1,218 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The SiamMask network: a pure function of its inputs, it remembers nothing between calls."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from siammask_ros.network.backbones import BackboneMaps
+from siammask_ros.network.heads import CorrelationBranch, PredictionHead
+from siammask_ros.network.refiners import REFINED_SIZE
+
+COARSE_SIZE = 63
+"""Side of a coarse mask, predicted as one vector of 63 * 63 logits per response."""
+
+
+class ExemplarKernels(NamedTuple):
+    """What the network keeps of a target: the branches' correlation kernels."""
+
+    score: Tensor
+    """(N, C, 5, 5) kernels of the score branch."""
+    box: Tensor
+    """(N, C, 5, 5) kernels of the box branch."""
+    mask: Tensor
+    """(N, C, 5, 5) kernels of the mask branch."""
+
+
+class SearchOutput(NamedTuple):
+    """What the network finds in a search patch."""
+
+    score_logits: Tensor
+    """(N, 2 * A, 25, 25); channel = class * A + anchor, background first."""
+    box_deltas: Tensor
+    """(N, 4 * A, 25, 25); channel = coordinate * A + anchor, order dx, dy, dw, dh."""
+    mask_responses: Tensor
+    """(N, C, 25, 25) responses of the mask branch, before its head."""
+    pyramid: tuple[Tensor, ...]
+    """Backbone maps of stride 2, 4, 8 for the refiner, finest first; empty without one."""
+
+
+class SiamMask(nn.Module):
+    """SiamMask of any backbone; its parts are given as modules.
+
+    Args:
+        backbone: patch -> BackboneMaps.
+        adjust: the backbone's deep maps -> one feature map for the branches.
+        score_branch, box_branch, mask_branch: correlation branches.
+        score_head, box_head: responses -> 2 and 4 numbers per anchor.
+        coarse_mask_head: responses -> 63 * 63 logits, or None.
+        refiner: mask of 127x127 logits at given responses, or None.
+        architecture: name that :func:`build_network` knows it by.
+        default_preset: name of the tracker preset that suits it.
+
+    Raises:
+        ValueError: if there is neither a coarse mask head nor a refiner.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: nn.Module,
+        adjust: nn.Module,
+        score_branch: CorrelationBranch,
+        box_branch: CorrelationBranch,
+        mask_branch: CorrelationBranch,
+        score_head: PredictionHead,
+        box_head: PredictionHead,
+        coarse_mask_head: PredictionHead | None,
+        refiner: nn.Module | None,
+        architecture: str,
+        default_preset: str,
+    ) -> None:
+        super().__init__()
+        if coarse_mask_head is None and refiner is None:
+            raise ValueError(f"{architecture}: needs a coarse mask head or a refiner, got neither")
+        self.backbone = backbone
+        self.adjust = adjust
+        self.score_branch = score_branch
+        self.box_branch = box_branch
+        self.mask_branch = mask_branch
+        self.score_head = score_head
+        self.box_head = box_head
+        self.coarse_mask_head = coarse_mask_head
+        self.refiner = refiner
+        self.architecture = architecture
+        self.default_preset = default_preset
+        self.options: dict[str, object] = {}
+
+    @property
+    def has_refiner(self) -> bool:
+        """Whether masks are refined to 127x127."""
+        return self.refiner is not None
+
+    @property
+    def has_coarse_mask(self) -> bool:
+        """Whether the network can predict 63x63 masks."""
+        return self.coarse_mask_head is not None
+
+    @property
+    def mask_size(self) -> int:
+        """Side of the masks that :meth:`mask_at` returns, 127 or 63."""
+        return REFINED_SIZE if self.has_refiner else COARSE_SIZE
+
+    def features(self, patch: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Features of a patch.
+
+        Args:
+            patch: (N, 3, H, W) float BGR 0..255, H = W = 127 (exemplar) or 255 (search).
+
+        Returns:
+            The adjusted feature, (N, C, 7, 7) or (N, C, 31, 31), and the maps for the refiner.
+        """
+        maps: BackboneMaps = self.backbone(patch)
+        return self.adjust(maps.deep), maps.pyramid
+
+    def exemplar(self, exemplar_patch: Tensor) -> ExemplarKernels:
+        """Kernels of the target in (N, 3, 127, 127) float BGR 0..255 patches."""
+        feature, _ = self.features(exemplar_patch)
+        return ExemplarKernels(
+            score=self.score_branch.kernel(feature),
+            box=self.box_branch.kernel(feature),
+            mask=self.mask_branch.kernel(feature),
+        )
+
+    def search(self, search_patch: Tensor, kernels: ExemplarKernels) -> SearchOutput:
+        """Search (N, 3, 255, 255) float BGR 0..255 patches for the N targets of ``kernels``."""
+        feature, pyramid = self.features(search_patch)
+        return SearchOutput(
+            score_logits=self.score_head(self.score_branch.respond(feature, kernels.score)),
+            box_deltas=self.box_head(self.box_branch.respond(feature, kernels.box)),
+            mask_responses=self.mask_branch.respond(feature, kernels.mask),
+            pyramid=pyramid if self.has_refiner else (),
+        )
+
+    def coarse_masks(self, mask_responses: Tensor) -> Tensor:
+        """All coarse masks: (N, C, 25, 25) -> (N, 63 * 63, 25, 25) logits, row major.
+
+        Raises:
+            ValueError: if the network has no coarse mask head.
+        """
+        logits: Tensor = self._coarse_head()(mask_responses)
+        return logits
+
+    def coarse_mask_at(
+        self,
+        mask_responses: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+        sample_index: Tensor | None = None,
+    ) -> Tensor:
+        """Coarse masks of K chosen responses only; arguments as :meth:`refined_mask_at`.
+
+        Returns:
+            (K, 63, 63) logits.
+        """
+        head = self._coarse_head()
+        samples = _sample_index(mask_responses, rows, sample_index)
+        vectors = mask_responses[samples, :, rows, columns]  # (K, C)
+        logits: Tensor = head(vectors[:, :, None, None])  # (K, 63 * 63, 1, 1)
+        return logits.reshape(-1, COARSE_SIZE, COARSE_SIZE)
+
+    def refined_mask_at(
+        self,
+        output: SearchOutput,
+        rows: Tensor,
+        columns: Tensor,
+        sample_index: Tensor | None = None,
+    ) -> Tensor:
+        """Refined masks of K chosen responses.
+
+        Args:
+            output: what :meth:`search` returned for N patches.
+            rows, columns: (K,) int64, positions 0..24 in the response map.
+            sample_index: (K,) int64, the sample of each; by default 0..N-1 with K = N.
+
+        Returns:
+            (K, 127, 127) logits.
+
+        Raises:
+            ValueError: if the network has no refiner, or K is not N and no index is given.
+        """
+        if self.refiner is None:
+            raise ValueError(f"{self.architecture} has no refiner")
+        samples = _sample_index(output.mask_responses, rows, sample_index)
+        logits: Tensor = self.refiner(
+            output.mask_responses, output.pyramid, samples, rows, columns
+        )
+        return logits
+
+    def mask_at(
+        self,
+        output: SearchOutput,
+        rows: Tensor,
+        columns: Tensor,
+        sample_index: Tensor | None = None,
+    ) -> Tensor:
+        """Best masks the network has: (K, mask_size, mask_size) logits, refined if it can."""
+        if self.has_refiner:
+            return self.refined_mask_at(output, rows, columns, sample_index)
+        return self.coarse_mask_at(output.mask_responses, rows, columns, sample_index)
+
+    def _coarse_head(self) -> PredictionHead:
+        if self.coarse_mask_head is None:
+            raise ValueError(f"{self.architecture} has no coarse mask head")
+        return self.coarse_mask_head
+
+
+def _sample_index(responses: Tensor, rows: Tensor, sample_index: Tensor | None) -> Tensor:
+    if sample_index is not None:
+        return sample_index
+    if rows.shape != responses.shape[:1]:
+        raise ValueError(
+            f"{rows.shape[0]} positions for {responses.shape[0]} samples: give sample_index"
+        )
+    return torch.arange(responses.shape[0], device=responses.device)
