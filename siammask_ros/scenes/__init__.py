@@ -1,0 +1,26 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rendered video with exact masks, for tests, the demo and training (numpy and OpenCV only)."""
+
+from siammask_ros.scenes.compositing import paste, similarity, soft_mask
+from siammask_ros.scenes.pairs import PairOptions, RenderedPair, render_pair
+from siammask_ros.scenes.shapes import random_shape_mask
+from siammask_ros.scenes.sprites import Sprite, look_alike, random_backdrop, random_sprite
+from siammask_ros.scenes.textures import noise_field, random_palette, random_texture
+
+__all__ = [
+    "PairOptions",
+    "RenderedPair",
+    "Sprite",
+    "look_alike",
+    "noise_field",
+    "paste",
+    "random_backdrop",
+    "random_palette",
+    "random_shape_mask",
+    "random_sprite",
+    "random_texture",
+    "render_pair",
+    "similarity",
+    "soft_mask",
+]

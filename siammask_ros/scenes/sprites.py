@@ -1,0 +1,203 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Textured, articulated targets (sprites) and backdrops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from siammask_ros.scenes.arrays import (
+    Alpha,
+    ImageBgr,
+    Matrix,
+    chance,
+    check_size,
+    log_uniform,
+    uint8,
+)
+from siammask_ros.scenes.compositing import defocus, paste, relight, shade, similarity
+from siammask_ros.scenes.shapes import Part, fill_part, random_shape
+from siammask_ros.scenes.textures import add_relief, noise_field, random_texture
+
+CANVAS = 144
+"""Default side of a sprite's canvas, px."""
+
+
+@dataclass(frozen=True)
+class Sprite:
+    """A textured target on a square canvas, made of parts that can swing about joints.
+
+    ``colors[i]`` is the texture (canvas x canvas x 3) and ``alphas[i]`` the coverage of part i;
+    ``order`` lists the parts from back to front.
+    """
+
+    parts: tuple[Part, ...]
+    colors: tuple[ImageBgr, ...]
+    alphas: tuple[Alpha, ...]
+    order: tuple[int, ...]
+
+    @property
+    def canvas(self) -> int:
+        """Side of the canvas in pixels."""
+        return int(self.alphas[0].shape[0])
+
+    def pose(self, swings: NDArray[np.float64] | None = None) -> tuple[ImageBgr, Alpha]:
+        """The sprite with part i turned by ``swings[i]`` times its largest angle (-1 to 1).
+
+        Returns:
+            The canvas x canvas x 3 picture (defined outside the target too, so that edges blend
+            without a fringe) and the canvas x canvas coverage.
+
+        """
+        if len(self.parts) == 1:
+            return self.colors[0], self.alphas[0]
+        size = (self.canvas, self.canvas)
+        joints = self._joint_matrices(np.zeros(len(self.parts)) if swings is None else swings)
+        color = self.colors[0].copy()
+        alpha = np.zeros(size, np.uint8)
+        for index in self.order:
+            part_color, part_alpha = self.colors[index], self.alphas[index]
+            matrix = joints[index]
+            if matrix is not None:
+                part_alpha = uint8(cv2.warpAffine(part_alpha, matrix, size))
+                part_color = uint8(
+                    cv2.warpAffine(part_color, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
+                )
+            cv2.copyTo(part_color, (part_alpha > 127).astype(np.uint8), color)
+            np.maximum(alpha, part_alpha, out=alpha)
+        return color, alpha
+
+    def _joint_matrices(self, swings: NDArray[np.float64]) -> list[Matrix | None]:
+        """Where each part goes (2x3), None if it stays."""
+        full: list[Matrix | None] = []
+        for part, swing in zip(self.parts, swings):
+            carried = full[part.parent] if part.parent >= 0 else None
+            if part.swing == 0.0:
+                full.append(carried)
+                continue
+            pivot = (part.pivot_xy[0] * self.canvas - 0.5, part.pivot_xy[1] * self.canvas - 0.5)
+            angle = float(swing) * part.swing
+            own = similarity(source_xy=pivot, target_xy=pivot, scale=1.0, angle=angle)
+            if carried is not None:
+                own = carried @ np.concatenate([own, [[0.0, 0.0, 1.0]]])
+            full.append(own)
+        return full
+
+    def recolored(self, *, gain: float, tint_bgr: tuple[float, float, float]) -> Sprite:
+        """The same sprite in slightly other colours: a look-alike."""
+        colors = tuple(relight(color, gain=gain, tint_bgr=tint_bgr) for color in self.colors)
+        return replace(self, colors=colors)
+
+
+def random_sprite(
+    rng: np.random.Generator, *, canvas: int = CANVAS, contrast: float | None = None
+) -> Sprite:
+    """A random shape with one to three random textures, shaded.
+
+    Args:
+        rng: source of all randomness.
+        canvas: side of the canvas in px, at least 16; the target spans most of it.
+        contrast: brightness spread of the textures, 0 to 1; at random if None.
+
+    """
+    check_size("canvas", (canvas, canvas), 16)
+    parts = tuple(random_shape(rng))
+    alphas = tuple(fill_part(part, canvas) for part in parts)
+    size = (canvas, canvas)
+    palette_count = 1 if len(parts) == 1 else int(rng.integers(1, 4))
+    textures = [random_texture(rng, size, contrast=contrast) for _ in range(palette_count)]
+    if chance(rng, 0.7):
+        outline = alphas[0] if len(parts) == 1 else np.maximum.reduce(alphas)
+        strength, angle = rng.uniform(0.1, 0.7), rng.uniform(-np.pi, 0.0)
+        textures = [shade(t, outline, strength=strength, angle=angle) for t in textures]
+    colors = tuple(
+        textures[0 if index == 0 else int(rng.integers(len(textures)))]
+        for index in range(len(parts))
+    )
+    # Some limbs hang behind the body, some in front.
+    depth = [0.0 if i == 0 else rng.normal() for i in range(len(parts))]
+    order = tuple(int(i) for i in np.argsort(depth, kind="stable"))
+    return Sprite(parts, colors, alphas, order)
+
+
+def look_alike(rng: np.random.Generator, sprite: Sprite) -> Sprite:
+    """A twin: same shape and pattern, brightness within 15 %, tint within 8 %."""
+    tint = rng.uniform(0.92, 1.08, 3)
+    return sprite.recolored(
+        gain=rng.uniform(0.85, 1.15), tint_bgr=(float(tint[0]), float(tint[1]), float(tint[2]))
+    )
+
+
+def random_backdrop(
+    rng: np.random.Generator, size_wh: tuple[int, int], *, clutter: int | None = None
+) -> ImageBgr:
+    """A textured scene without targets: ground and sky or one surface, clutter, soft light.
+
+    Args:
+        rng: source of all randomness.
+        size_wh: width and height, px.
+        clutter: how many things stand about; 0 to 18 at random if None.
+
+    Returns:
+        HxWx3 uint8.
+
+    """
+    width, height = size_wh
+    image = random_texture(rng, size_wh)
+    if chance(rng, 0.45):
+        _add_horizon(rng, image)
+    count = int(rng.integers(0, 19)) if clutter is None else clutter
+    if count:
+        _add_clutter(rng, image, count)
+    if chance(rng, 0.6):
+        light = noise_field(rng, size_wh, zoom=(6.0, 14.0))
+        image = add_relief(image, light, amplitude=rng.uniform(0.1, 0.5))
+    if chance(rng, 0.4):
+        image = defocus(image, log_uniform(rng, 0.5, 3.5))
+    return image
+
+
+def _add_horizon(rng: np.random.Generator, image: ImageBgr) -> None:
+    """A second surface below a line that is rarely level, sometimes ragged; in place."""
+    height, width = image.shape[:2]
+    level = rng.uniform(0.2, 0.8) * height
+    tilt = rng.normal(0.0, 0.08) * height
+    x = np.linspace(0, width, 24)
+    ragged = rng.uniform(0.0, 0.08) * height if chance(rng, 0.6) else 0.0
+    y = level + np.linspace(-tilt, tilt, 24) + rng.normal(0.0, 1.0, 24) * ragged
+    line = np.stack([x, y], axis=1)
+    ground = np.concatenate([line, [[width, height], [0, height]]])
+    alpha = np.zeros((height, width), np.uint8)
+    cv2.fillPoly(alpha, [np.rint(ground).astype(np.int32)[:, None]], 255, cv2.LINE_AA)
+    top = max(0, int(y.min()) - 1)
+    if top >= height - 2:
+        return
+    below = random_texture(rng, (width, height - top))
+    full = image.copy()
+    full[top:] = below
+    cv2.copyTo(full, (alpha > 127).astype(np.uint8), image)
+
+
+def _add_clutter(rng: np.random.Generator, image: ImageBgr, count: int) -> None:
+    """Small and large things with shared textures, in place."""
+    height, width = image.shape[:2]
+    side = 96
+    sheets = [random_texture(rng, (2 * side, 2 * side)) for _ in range(min(3, count))]
+    for _ in range(count):
+        sheet = sheets[int(rng.integers(len(sheets)))]
+        x, y = rng.integers(0, side, 2)
+        shape = random_shape(rng)
+        alpha = np.zeros((side, side), np.uint8)
+        for part in shape:
+            np.maximum(alpha, fill_part(part, side), out=alpha)
+        matrix = similarity(
+            source_xy=(side / 2, side / 2),
+            target_xy=(rng.uniform(0, width), rng.uniform(0, height)),
+            scale=log_uniform(rng, 0.08, 0.6) * min(width, height) / side,
+            angle=rng.uniform(-0.5, 0.5) if chance(rng, 0.6) else rng.uniform(-np.pi, np.pi),
+        )
+        paste(image, sheet[y : y + side, x : x + side], alpha, matrix)
