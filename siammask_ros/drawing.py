@@ -26,6 +26,8 @@ GOLDEN_RATIO_CONJUGATE = 0.618033988749895
 FIRST_HUE = 0.42
 FIXED_POINT_BITS = 4
 """Sub-pixel bits of the coordinates given to OpenCV's drawing functions."""
+FAR_AWAY = float(np.iinfo(np.int16).max)
+"""Coordinates are cut to this before they reach OpenCV, whose drawing overflows."""
 MAX_LABEL_CHARACTERS = 32
 
 WHITE: Colour = (255, 255, 255)
@@ -262,6 +264,7 @@ def _draw_box(canvas: Image, item: OverlayItem, thickness: int) -> None:
         raise ValueError(f"corners of target {item.target_id} have shape {corners.shape}")
     if not np.isfinite(corners).all():
         return
+    corners = np.clip(corners, -FAR_AWAY, FAR_AWAY)
     colour = target_colour(item.target_id)
     lines = _dashed(corners, style.dash * thickness) if style.dash else [_closed(corners)]
     fixed = [np.round(line * (1 << FIXED_POINT_BITS)).astype(np.int32) for line in lines]
@@ -291,8 +294,7 @@ def _dashed(corners: NDArray[np.float64], dash: int) -> list[NDArray[np.float64]
 
 def _tag_position(corners: NDArray[Any], thickness: int, image_height: int) -> tuple[int, int]:
     """Bottom left of the tag: above the box, or below where there is no room above."""
-    limit = float(np.iinfo(np.int16).max)
-    points = np.clip(np.nan_to_num(np.asarray(corners, dtype=np.float64)), -limit, limit)
+    points = np.clip(np.nan_to_num(np.asarray(corners, dtype=np.float64)), -FAR_AWAY, FAR_AWAY)
     left, top = points.min(axis=0)
     bottom = float(points[:, 1].max())
     height = tag_size("#", text_scale(image_height))[1]
