@@ -53,7 +53,8 @@ def validate_image_bgr(image_bgr: npt.NDArray[Any]) -> tuple[int, int]:
         ValueError: not an array, not uint8, not of shape (H, W, 3), or empty.
     """
     if not isinstance(image_bgr, np.ndarray):
-        raise ValueError(f"image must be a numpy array, got {type(image_bgr).__name__}")
+        kind = type(image_bgr).__name__
+        raise ValueError(f"image must be a numpy array, got {kind}")  # noqa: TRY004 - one error
     if image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
         raise ValueError(f"image must have shape (height, width, 3), got {image_bgr.shape}")
     if image_bgr.dtype != np.uint8:
@@ -88,7 +89,7 @@ def crop_square(
     padding_bgr: Sequence[int],
     *,
     rounding: Rounding = "half_even",
-    filter: CropFilter = "bilinear",  # noqa: A002 - the word every image library uses
+    filter: CropFilter = "bilinear",
 ) -> tuple[ImageBgr, CropTransform]:
     """Cut the square of `side` pixels around `center_xy` and resize it.
 
