@@ -1,0 +1,39 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package and what ROS finds of it in `share` and `lib`."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "siammask_ros"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="Real-time tracking and segmentation with SiamMask, as a ROS 2 node and a library.",
+    author="The siammask_ros authors",
+    maintainer="The siammask_ros authors",
+    maintainer_email="maintainers@siammask-ros.invalid",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed", "checkpoints/*.pth"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", sorted(glob("config/*"))),
+        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=False,
+    entry_points={
+        "console_scripts": [
+            f"tracker_node = {NAME}.ros.node:main",
+            f"siammask = {NAME}.cli:main",
+            f"video_camera = {NAME}.ros.video_camera:main",
+            f"demo = {NAME}.ros.demo:main",
+            f"demo_recorder = {NAME}.ros.demo_recorder:main",
+        ],
+    },
+)
