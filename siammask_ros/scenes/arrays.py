@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +22,17 @@ INSIDE_ALPHA = 128
 """Coverage from which a pixel belongs to a mask (half covered)."""
 
 
-def uint8(array: Any) -> NDArray[np.uint8]:
+def inside(alpha: Alpha) -> Mask:
+    """The boolean mask of a coverage: at least half covered."""
+    return np.asarray(alpha >= INSIDE_ALPHA)
+
+
+def float32(array: object) -> Floats:
+    """An array as float32."""
+    return np.asarray(array, np.float32)
+
+
+def uint8(array: object) -> NDArray[np.uint8]:
     """An OpenCV result as a uint8 array (checked, never converted)."""
     result = np.asarray(array)
     if result.dtype != np.uint8:
@@ -44,7 +52,8 @@ def chance(rng: np.random.Generator, probability: float) -> bool:
 
 def check_range(name: str, value: tuple[float, float], low: float, high: float) -> None:
     """Raise ValueError unless ``low <= value[0] <= value[1] <= high``."""
-    if len(value) != 2 or not low <= value[0] <= value[1] <= high:
+    first, last = value
+    if not low <= first <= last <= high:
         raise ValueError(f"{name} must be an ascending pair within [{low}, {high}], got {value}")
 
 
@@ -56,5 +65,5 @@ def check_between(name: str, value: float, low: float, high: float) -> None:
 
 def check_size(name: str, size_wh: tuple[int, int], smallest: int) -> None:
     """Raise ValueError unless both sides are at least ``smallest`` pixels."""
-    if len(size_wh) != 2 or min(size_wh) < smallest:
+    if min(size_wh) < smallest:
         raise ValueError(f"{name} must be two sides of at least {smallest} px, got {size_wh}")

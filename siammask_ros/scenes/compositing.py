@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from siammask_ros.scenes.arrays import INSIDE_ALPHA, Alpha, Floats, ImageBgr, Mask, Matrix, uint8
+from siammask_ros.scenes.arrays import Alpha, Floats, ImageBgr, Mask, Matrix, float32, uint8
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Below this scale bilinear sampling skips source pixels; the patch is shrunk first.
 _ALIAS_SCALE = 0.7
 _HOMOGENEOUS = 3
+_LEAST_SIGMA_PX = 0.3
 
 
 def similarity(
@@ -63,7 +66,7 @@ def soft_mask(mask: Mask | Alpha, *, feather_px: float = 0.7) -> Alpha:
         raise ValueError(f"mask must be bool or uint8, got {mask.dtype}")
     hard = mask.astype(np.uint8) * np.uint8(255)
     if feather_px <= 0.0:
-        return hard
+        return np.asarray(hard)
     return uint8(cv2.GaussianBlur(hard, (0, 0), feather_px))
 
 
@@ -145,7 +148,7 @@ def _shrink(patch: ImageBgr, alpha: Alpha, matrix: Matrix) -> tuple[ImageBgr, Al
 def _warp(
     source: NDArray[np.uint8], matrix: Matrix, size_wh: tuple[int, int], *, border: int
 ) -> NDArray[np.uint8]:
-    if np.allclose(matrix[2, :2], 0.0):
+    if matrix[2, 0] == 0.0 and matrix[2, 1] == 0.0:
         affine = matrix[:2] / matrix[2, 2]
         return uint8(
             cv2.warpAffine(source, affine, size_wh, flags=cv2.INTER_LINEAR, borderMode=border)
@@ -172,7 +175,7 @@ def smooth_displacement(control: Floats, size: int) -> Floats:
 
     """
     field = cv2.resize(control, (size, size), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(field, np.float32) * np.float32(size)
+    return np.asarray(float32(field) * np.float32(size))
 
 
 def bend(patch: ImageBgr, alpha: Alpha, displacement: Floats) -> tuple[ImageBgr, Alpha]:
@@ -201,31 +204,29 @@ def shade(patch: ImageBgr, alpha: Alpha, *, strength: float, angle: float) -> Im
 
 
 def motion_blur(image: ImageBgr, shift_xy: tuple[float, float]) -> ImageBgr:
-    """The image smeared evenly along ``shift_xy`` (px), centred: a shutter open on the way."""
-    length = float(np.hypot(*shift_xy))
-    if length < 1.0:
+    """The image smeared evenly along ``shift_xy`` (px), centred: a shutter open on the way.
+
+    The smear is built by halving: the mean of the image and its copy half the way on, then a
+    quarter, and so on, each rounded to whole pixels.
+    """
+    levels = int(np.ceil(np.log2(max(float(np.hypot(*shift_xy)), 1.0))))
+    if levels == 0:
         return image
-    return uint8(cv2.filter2D(image, -1, _motion_kernel(shift_xy), borderType=cv2.BORDER_REFLECT))
-
-
-def _motion_kernel(shift_xy: tuple[float, float]) -> Floats:
-    reach = int(np.ceil(max(abs(shift_xy[0]), abs(shift_xy[1])) / 2)) + 1
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    steps = max(3, int(np.ceil(np.hypot(*shift_xy) * 2)))
-    along = np.linspace(-0.5, 0.5, steps)
-    x, y = along * shift_xy[0] + reach, along * shift_xy[1] + reach
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right_part, low_part = x - left, y - top
-    np.add.at(kernel, (top, left), (1 - right_part) * (1 - low_part))
-    np.add.at(kernel, (top, left + 1), right_part * (1 - low_part))
-    np.add.at(kernel, (top + 1, left), (1 - right_part) * low_part)
-    np.add.at(kernel, (top + 1, left + 1), right_part * low_part)
-    return kernel / kernel.sum()
+    steps = [np.rint(np.asarray(shift_xy) / 2.0 ** (k + 1)).astype(int) for k in range(levels)]
+    start = np.sum(steps, axis=0) // 2
+    reach = int(np.abs(np.sum(np.abs(steps), axis=0)).max()) + 1
+    padded = uint8(cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT_101))
+    for step_x, step_y in steps:
+        moved = np.roll(padded, (int(step_y), int(step_x)), axis=(0, 1))
+        padded = uint8(cv2.addWeighted(padded, 0.5, moved, 0.5, 0.0))
+    height, width = image.shape[:2]
+    left, top = reach + int(start[0]), reach + int(start[1])
+    return np.ascontiguousarray(padded[top : top + height, left : left + width])
 
 
 def defocus(image: ImageBgr, sigma_px: float) -> ImageBgr:
     """Gaussian blur; below 0.3 px the image itself."""
-    if sigma_px < 0.3:
+    if sigma_px < _LEAST_SIGMA_PX:
         return image
     return uint8(cv2.GaussianBlur(image, (0, 0), sigma_px))
 
@@ -249,7 +250,9 @@ def add_noise(image: ImageBgr, noise: Floats, sigma: float) -> ImageBgr:
     if sigma <= 0.0:
         return image
     full = cv2.merge([noise[..., 0]] * 3) if noise.shape[2] == 1 else noise
-    return uint8(cv2.addWeighted(image, 1.0, np.ascontiguousarray(full), sigma, 0.0, dtype=cv2.CV_8U))
+    return uint8(
+        cv2.addWeighted(image, 1.0, np.ascontiguousarray(full), sigma, 0.0, dtype=cv2.CV_8U)
+    )
 
 
 def recompress(image: ImageBgr, quality: int) -> ImageBgr:
@@ -259,11 +262,6 @@ def recompress(image: ImageBgr, quality: int) -> ImageBgr:
     if not done:
         raise RuntimeError("OpenCV could not encode a JPEG")
     return uint8(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
-
-
-def inside(alpha: Alpha) -> Mask:
-    """The boolean mask of a coverage: at least half covered."""
-    return alpha >= INSIDE_ALPHA
 
 
 def cover(alpha: Alpha, above: Alpha) -> Alpha:

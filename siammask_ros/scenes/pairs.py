@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from siammask_ros.scenes.arrays import (
     Alpha,
@@ -18,6 +17,7 @@ from siammask_ros.scenes.arrays import (
     check_between,
     check_range,
     check_size,
+    inside,
     log_uniform,
 )
 from siammask_ros.scenes.compositing import (
@@ -25,7 +25,6 @@ from siammask_ros.scenes.compositing import (
     bend,
     cover,
     defocus,
-    inside,
     motion_blur,
     paste,
     recompress,
@@ -37,9 +36,13 @@ from siammask_ros.scenes.compositing import (
 from siammask_ros.scenes.sprites import Sprite, look_alike, random_backdrop, random_sprite
 from siammask_ros.scenes.textures import white_noise
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _BACKDROP_MARGIN = 1.25
 _CONTROL_POINTS = 4
 _OCCLUDER_TRIES = 3
+_DISTRACTOR_CANVAS = 96
 
 
 class RenderedPair(NamedTuple):
@@ -78,7 +81,7 @@ class PairOptions:
     max_zoom: float = 1.35
     max_angle: float = 0.6
     warp: float = 0.05
-    distractors: int = 4
+    distractors: int = 3
     twin_probability: float = 0.3
     occluder_probability: float = 0.3
     min_visible: float = 0.4
@@ -130,9 +133,7 @@ def render_pair(
     chosen = options or PairOptions()
     scene = backdrop if backdrop is not None else _backdrop(rng, size_wh)
     target = random_sprite(rng)
-    others = [random_sprite(rng) for _ in range(int(rng.integers(0, chosen.distractors + 1)))]
-    if chance(rng, chosen.twin_probability):
-        others.append(look_alike(rng, target))
+    others = _other_targets(rng, target, chosen)
     first = _first_placement(rng, size_wh, chosen)
     exemplar_bgr, exemplar_alpha = _view(rng, scene, size_wh)
     _scatter(rng, exemplar_bgr, others, first)
@@ -150,6 +151,19 @@ def render_pair(
         _photograph(rng, search_bgr, blur=0.5),
         inside(search_alpha),
     )
+
+
+def _other_targets(
+    rng: np.random.Generator, target: Sprite, options: PairOptions
+) -> list[tuple[ImageBgr, Alpha]]:
+    """Pictures and coverages of the distractors, a look-alike of the target among them or not."""
+    sprites = [
+        random_sprite(rng, canvas=_DISTRACTOR_CANVAS)
+        for _ in range(int(rng.integers(0, options.distractors + 1)))
+    ]
+    if chance(rng, options.twin_probability):
+        sprites.append(look_alike(rng, target))
+    return [sprite.pose(rng.uniform(-1.0, 1.0, len(sprite.parts))) for sprite in sprites]
 
 
 def _backdrop(rng: np.random.Generator, size_wh: tuple[int, int]) -> ImageBgr:
@@ -219,7 +233,7 @@ def _draw(
 def _matrix(alpha: Alpha, place: _Placement) -> NDArray[np.float64]:
     """Scale so that the square root of the silhouette's area is ``place.side``."""
     middle = (alpha.shape[0] - 1) / 2
-    own_side = np.sqrt(max(float(np.count_nonzero(alpha > 127)), 16.0))
+    own_side = np.sqrt(max(float(np.count_nonzero(inside(alpha))), 16.0))
     return similarity(
         source_xy=(middle, middle),
         target_xy=place.center_xy,
@@ -231,11 +245,14 @@ def _matrix(alpha: Alpha, place: _Placement) -> NDArray[np.float64]:
 
 
 def _scatter(
-    rng: np.random.Generator, image: ImageBgr, others: list[Sprite], target: _Placement
+    rng: np.random.Generator,
+    image: ImageBgr,
+    others: list[tuple[ImageBgr, Alpha]],
+    target: _Placement,
 ) -> None:
     """Draw distractors behind the target's place, mostly beside it, in place."""
     height, width = image.shape[:2]
-    for sprite in others:
+    for color, alpha in others:
         angle = rng.uniform(0.0, 2 * np.pi)
         distance = target.side * log_uniform(rng, 0.7, 2.6)
         place = _Placement(
@@ -248,7 +265,7 @@ def _scatter(
             log_uniform(rng, 0.8, 1.25),
             rng.normal(0.0, 0.1),
         )
-        _draw(rng, image, sprite, place, warp=0.0)
+        paste(image, color, alpha, _matrix(alpha, place))
 
 
 def _occlude(
@@ -256,6 +273,7 @@ def _occlude(
 ) -> Alpha:
     """Cover part of the target, in place; the visible coverage, at least ``keep`` of it."""
     whole = max(int(np.count_nonzero(inside(alpha))), 1)
+    sprite = random_sprite(rng, canvas=_DISTRACTOR_CANVAS)
     for _ in range(_OCCLUDER_TRIES):
         angle = rng.uniform(0.0, 2 * np.pi)
         distance = target.side * rng.uniform(0.3, 1.0)
@@ -268,7 +286,7 @@ def _occlude(
             angle=rng.uniform(-np.pi, np.pi),
         )
         attempt = image.copy()
-        visible = cover(alpha, _draw(rng, attempt, random_sprite(rng), place, warp=0.0))
+        visible = cover(alpha, _draw(rng, attempt, sprite, place, warp=0.0))
         if np.count_nonzero(inside(visible)) >= keep * whole:
             image[:] = attempt
             return visible

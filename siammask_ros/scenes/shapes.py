@@ -4,20 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from siammask_ros.scenes.arrays import Alpha, chance, log_uniform
+from siammask_ros.scenes.arrays import Alpha, Matrix, chance, log_uniform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Outline = NDArray[np.float64]
 """Nx2 closed polygon, x right and y down, about [-1, 1] in its own frame."""
 
 _SUBPIXEL_BITS = 4
 _MARGIN = 0.05
+_LEAST_CANVAS = 8
 
 
 class Part(NamedTuple):
@@ -43,7 +46,7 @@ def _ring(radius: NDArray[np.float64], angles: NDArray[np.float64]) -> Outline:
 
 def _turn(points: Outline, angle: float) -> Outline:
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    return np.asarray(points @ np.array([[cos, sin], [-sin, cos]]))
 
 
 def _blob(rng: np.random.Generator) -> Outline:
@@ -85,7 +88,7 @@ def _star(rng: np.random.Generator) -> Outline:
     return _ring(1.0 - depth + depth * wave, angles) * [1.0, rng.uniform(0.6, 1.0)]
 
 
-def _bar(start: Sequence[float], end: Sequence[float], width: tuple[float, float]) -> Outline:
+def _bar(start: ArrayLike, end: ArrayLike, width: tuple[float, float]) -> Outline:
     """A tapering limb with round ends from one joint to another."""
     first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
     angle = np.arctan2(*(last - first)[::-1])
@@ -128,14 +131,12 @@ def _vehicle(rng: np.random.Generator) -> Shape:
     left, right = -rng.uniform(0.2, 0.95), rng.uniform(0.1, 0.9)
     roof = -height - rng.uniform(0.1, 0.5)
     slant = rng.uniform(0.0, 0.3, 2)
-    cabin = np.array(
-        [[left, 0.0], [left + slant[0], roof], [right - slant[1], roof], [right, 0.0]]
-    )
+    cabin = np.array([[left, 0.0], [left + slant[0], roof], [right - slant[1], roof], [right, 0.0]])
     shape = [Part(body), Part(cabin, parent=0)]
     circle = np.linspace(0.0, 2 * np.pi, 28, endpoint=False)
     for x in np.linspace(-0.65, 0.65, int(rng.integers(2, 4))):
         radius = rng.uniform(0.16, 0.28)
-        ring = _ring(np.full(circle.size, radius), circle) + [x, height]
+        ring = _ring(np.full(circle.size, radius), circle) + np.array([x, height])
         # A wheel turns freely; its swing is a full turn.
         shape.append(Part(ring, (float(x), height), np.pi, 0))
     return shape
@@ -236,20 +237,37 @@ def random_shape(rng: np.random.Generator) -> Shape:
     ]
 
 
-def fill_part(part: Part, size: int) -> Alpha:
-    """Coverage of one part on a size x size canvas, uint8 with anti-aliased edges."""
+def fill_part(part: Part, size: int, *, joint: Matrix | None = None) -> Alpha:
+    """Coverage of one part on a size x size canvas, uint8 with anti-aliased edges.
+
+    ``joint`` (2x3, canvas pixels) moves the part first.
+    """
     canvas = np.zeros((size, size), np.uint8)
-    _fill(canvas, part.outline, 255)
+    draw_outline(canvas, part.outline, 255, joint)
     for hole in part.holes:
-        _fill(canvas, hole, 0)
+        draw_outline(canvas, hole, 0, joint)
     return canvas
 
 
-def _fill(canvas: Alpha, outline: Outline, level: int) -> None:
+def draw_outline(canvas: Alpha, outline: Outline, level: int, joint: Matrix | None = None) -> None:
+    """Fill a closed outline (fractions of the canvas), moved by ``joint`` (px), in place."""
     # Pixel centres are whole numbers: the canvas spans -0.5 to size - 0.5.
     pixels = outline * canvas.shape[0] - 0.5
+    if joint is not None:
+        pixels = pixels @ joint[:, :2].T + joint[:, 2]
     fixed = np.rint(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
     cv2.fillPoly(canvas, [fixed[:, None]], level, cv2.LINE_AA, _SUBPIXEL_BITS)
+
+
+def silhouette(parts: Sequence[Part], size: int) -> Alpha:
+    """Coverage of all parts at rest on a size x size canvas."""
+    canvas = np.zeros((size, size), np.uint8)
+    for part in parts:
+        if part.holes:
+            np.maximum(canvas, fill_part(part, size), out=canvas)
+        else:
+            draw_outline(canvas, part.outline, 255)
+    return canvas
 
 
 def random_shape_mask(rng: np.random.Generator, size: int) -> Alpha:
@@ -260,9 +278,6 @@ def random_shape_mask(rng: np.random.Generator, size: int) -> Alpha:
         along its longer side.
 
     """
-    if size < 8:
-        raise ValueError(f"size must be at least 8 px, got {size}")
-    canvas = np.zeros((size, size), np.uint8)
-    for part in random_shape(rng):
-        np.maximum(canvas, fill_part(part, size), out=canvas)
-    return canvas
+    if size < _LEAST_CANVAS:
+        raise ValueError(f"size must be at least {_LEAST_CANVAS} px, got {size}")
+    return silhouette(random_shape(rng), size)

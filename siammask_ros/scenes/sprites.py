@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from siammask_ros.scenes.arrays import (
     Alpha,
@@ -16,12 +16,16 @@ from siammask_ros.scenes.arrays import (
     Matrix,
     chance,
     check_size,
+    inside,
     log_uniform,
     uint8,
 )
 from siammask_ros.scenes.compositing import defocus, paste, relight, shade, similarity
-from siammask_ros.scenes.shapes import Part, fill_part, random_shape
+from siammask_ros.scenes.shapes import Part, fill_part, random_shape, silhouette
 from siammask_ros.scenes.textures import add_relief, noise_field, random_texture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 CANVAS = 144
 """Default side of a sprite's canvas, px."""
@@ -31,19 +35,18 @@ CANVAS = 144
 class Sprite:
     """A textured target on a square canvas, made of parts that can swing about joints.
 
-    ``colors[i]`` is the texture (canvas x canvas x 3) and ``alphas[i]`` the coverage of part i;
-    ``order`` lists the parts from back to front.
+    ``colors[i]`` is the texture (canvas x canvas x 3) of part i; ``order`` lists the parts from
+    back to front.
     """
 
     parts: tuple[Part, ...]
     colors: tuple[ImageBgr, ...]
-    alphas: tuple[Alpha, ...]
     order: tuple[int, ...]
 
     @property
     def canvas(self) -> int:
         """Side of the canvas in pixels."""
-        return int(self.alphas[0].shape[0])
+        return int(self.colors[0].shape[0])
 
     def pose(self, swings: NDArray[np.float64] | None = None) -> tuple[ImageBgr, Alpha]:
         """The sprite with part i turned by ``swings[i]`` times its largest angle (-1 to 1).
@@ -53,28 +56,40 @@ class Sprite:
             without a fringe) and the canvas x canvas coverage.
 
         """
+        size = self.canvas
         if len(self.parts) == 1:
-            return self.colors[0], self.alphas[0]
-        size = (self.canvas, self.canvas)
-        joints = self._joint_matrices(np.zeros(len(self.parts)) if swings is None else swings)
+            return self.colors[0], fill_part(self.parts[0], size)
+        joints = [None] * len(self.parts) if swings is None else self._joint_matrices(swings)
         color = self.colors[0].copy()
-        alpha = np.zeros(size, np.uint8)
+        alpha = np.zeros((size, size), np.uint8)
         for index in self.order:
-            part_color, part_alpha = self.colors[index], self.alphas[index]
-            matrix = joints[index]
-            if matrix is not None:
-                part_alpha = uint8(cv2.warpAffine(part_alpha, matrix, size))
-                part_color = uint8(
-                    cv2.warpAffine(part_color, matrix, size, borderMode=cv2.BORDER_REFLECT_101)
-                )
-            cv2.copyTo(part_color, (part_alpha > 127).astype(np.uint8), color)
+            joint = joints[index]
+            part_alpha = fill_part(self.parts[index], size, joint=joint)
+            x, y, w, h = cv2.boundingRect(part_alpha)
+            if w == 0 or h == 0:
+                continue
+            window = (slice(y, y + h), slice(x, x + w))
+            part_color = self._part_color(index, joint, (x, y, w, h))
+            cv2.copyTo(part_color, part_alpha[window] >> 7, color[window])
             np.maximum(alpha, part_alpha, out=alpha)
         return color, alpha
+
+    def _part_color(
+        self, index: int, joint: Matrix | None, window_xywh: tuple[int, int, int, int]
+    ) -> ImageBgr:
+        """The texture of one part, turned with it, in a window of the canvas."""
+        x, y, w, h = window_xywh
+        if joint is None:
+            return np.ascontiguousarray(self.colors[index][y : y + h, x : x + w])
+        shifted = joint - [[0.0, 0.0, x], [0.0, 0.0, y]]
+        return uint8(
+            cv2.warpAffine(self.colors[index], shifted, (w, h), borderMode=cv2.BORDER_REFLECT_101)
+        )
 
     def _joint_matrices(self, swings: NDArray[np.float64]) -> list[Matrix | None]:
         """Where each part goes (2x3), None if it stays."""
         full: list[Matrix | None] = []
-        for part, swing in zip(self.parts, swings):
+        for part, swing in zip(self.parts, swings, strict=True):
             carried = full[part.parent] if part.parent >= 0 else None
             if part.swing == 0.0:
                 full.append(carried)
@@ -106,12 +121,11 @@ def random_sprite(
     """
     check_size("canvas", (canvas, canvas), 16)
     parts = tuple(random_shape(rng))
-    alphas = tuple(fill_part(part, canvas) for part in parts)
     size = (canvas, canvas)
     palette_count = 1 if len(parts) == 1 else int(rng.integers(1, 4))
     textures = [random_texture(rng, size, contrast=contrast) for _ in range(palette_count)]
     if chance(rng, 0.7):
-        outline = alphas[0] if len(parts) == 1 else np.maximum.reduce(alphas)
+        outline = silhouette(parts, canvas)
         strength, angle = rng.uniform(0.1, 0.7), rng.uniform(-np.pi, 0.0)
         textures = [shade(t, outline, strength=strength, angle=angle) for t in textures]
     colors = tuple(
@@ -121,7 +135,7 @@ def random_sprite(
     # Some limbs hang behind the body, some in front.
     depth = [0.0 if i == 0 else rng.normal() for i in range(len(parts))]
     order = tuple(int(i) for i in np.argsort(depth, kind="stable"))
-    return Sprite(parts, colors, alphas, order)
+    return Sprite(parts, colors, order)
 
 
 def look_alike(rng: np.random.Generator, sprite: Sprite) -> Sprite:
@@ -140,17 +154,16 @@ def random_backdrop(
     Args:
         rng: source of all randomness.
         size_wh: width and height, px.
-        clutter: how many things stand about; 0 to 18 at random if None.
+        clutter: how many things stand about; 0 to 12 at random if None.
 
     Returns:
         HxWx3 uint8.
 
     """
-    width, height = size_wh
     image = random_texture(rng, size_wh)
     if chance(rng, 0.45):
         _add_horizon(rng, image)
-    count = int(rng.integers(0, 19)) if clutter is None else clutter
+    count = int(rng.integers(0, 13)) if clutter is None else clutter
     if count:
         _add_clutter(rng, image, count)
     if chance(rng, 0.6):
@@ -179,21 +192,18 @@ def _add_horizon(rng: np.random.Generator, image: ImageBgr) -> None:
     below = random_texture(rng, (width, height - top))
     full = image.copy()
     full[top:] = below
-    cv2.copyTo(full, (alpha > 127).astype(np.uint8), image)
+    cv2.copyTo(full, inside(alpha).astype(np.uint8), image)
 
 
 def _add_clutter(rng: np.random.Generator, image: ImageBgr, count: int) -> None:
     """Small and large things with shared textures, in place."""
     height, width = image.shape[:2]
-    side = 96
+    side = 80
     sheets = [random_texture(rng, (2 * side, 2 * side)) for _ in range(min(3, count))]
     for _ in range(count):
         sheet = sheets[int(rng.integers(len(sheets)))]
         x, y = rng.integers(0, side, 2)
-        shape = random_shape(rng)
-        alpha = np.zeros((side, side), np.uint8)
-        for part in shape:
-            np.maximum(alpha, fill_part(part, side), out=alpha)
+        alpha = silhouette(random_shape(rng), side)
         matrix = similarity(
             source_xy=(side / 2, side / 2),
             target_xy=(rng.uniform(0, width), rng.uniform(0, height)),

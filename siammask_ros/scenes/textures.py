@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,11 +13,17 @@ from numpy.typing import NDArray
 
 from siammask_ros.scenes.arrays import Floats, ImageBgr, chance, check_size, log_uniform, uint8
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _BANK_SIDE = 512
 # Amplitude falls as 1 / frequency^slope: from sandy to cloud-like (natural images lie near 1).
 _BANK_SLOPES = (0.7, 1.1, 1.5, 2.0)
 _BANK_SEED = 20161
 _PALETTE_SIZE = 256
+_HALF_SIZE_STEP = 0.6
+# Hue centres (0 to 1) with widths and shares: earth and skin, greens, blues; the rest anything.
+_HUES = ((0.08, 0.04, 0.38), (0.25, 0.07, 0.2), (0.58, 0.05, 0.17))
 
 Levels = NDArray[np.uint8]
 """HxW palette indices."""
@@ -53,20 +59,19 @@ def noise_field(
     angle = rng.uniform(0.0, 2.0 * np.pi)
     step = 1.0 / log_uniform(rng, *zoom)
     stretch = log_uniform(rng, 0.6, 1.7)
-    cos, sin = np.cos(angle) * step, np.sin(angle) * step
     start = rng.uniform(0.0, _BANK_SIDE, 2)
+    # What is smooth is sampled at half size and enlarged; what is grainy needs no interpolation.
+    halve = step < _HALF_SIZE_STEP
+    size = (-(-size_wh[0] // 2), -(-size_wh[1] // 2)) if halve else size_wh
+    step *= 2.0 if halve else 1.0
+    cos, sin = np.cos(angle) * step, np.sin(angle) * step
     inverse = np.array(
         [[cos, -sin * stretch, start[0]], [sin, cos * stretch, start[1]]], dtype=np.float64
     )
-    return uint8(
-        cv2.warpAffine(
-            field,
-            inverse,
-            size_wh,
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_WRAP,
-        )
-    )
+    sampling = cv2.INTER_NEAREST if step > 1.0 else cv2.INTER_LINEAR
+    flags = sampling | cv2.WARP_INVERSE_MAP
+    sampled = uint8(cv2.warpAffine(field, inverse, size, flags=flags, borderMode=cv2.BORDER_WRAP))
+    return uint8(cv2.resize(sampled, size_wh)) if halve else sampled
 
 
 def white_noise(rng: np.random.Generator, size_wh: tuple[int, int], *, channels: int) -> Floats:
@@ -94,11 +99,11 @@ def random_palette(rng: np.random.Generator, *, contrast: float | None = None) -
     """
     count = int(rng.integers(2, 6))
     spread = rng.beta(1.3, 1.5) if contrast is None else contrast
-    middle = rng.uniform(0.12, 0.88)
-    value = np.clip(middle + spread * rng.uniform(-0.5, 0.5, count), 0.03, 1.0)
+    middle = rng.uniform(0.2, 0.85)
+    value = np.clip(middle + spread * rng.uniform(-0.5, 0.5, count), 0.06, 1.0)
     hue_spread = 0.03 if chance(rng, 0.6) else 0.25
-    hue = (rng.random() + rng.normal(0.0, hue_spread, count)) % 1.0
-    saturation = np.clip(rng.beta(1.2, 2.2) + rng.normal(0.0, 0.1, count), 0.0, 1.0)
+    hue = (_random_hue(rng) + rng.normal(0.0, hue_spread, count)) % 1.0
+    saturation = np.clip(rng.beta(1.1, 2.6) + rng.normal(0.0, 0.1, count), 0.0, 1.0)
     hsv = np.stack([hue * 180.0, saturation * 255.0, value * 255.0], axis=1).astype(np.uint8)
     colors = uint8(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2BGR))[0].astype(np.float32)
     if chance(rng, 0.5):
@@ -109,14 +114,24 @@ def random_palette(rng: np.random.Generator, *, contrast: float | None = None) -
         table = colors[np.searchsorted(stops[1:], grid)]
     else:
         table = np.stack([np.interp(grid, stops, colors[:, c]) for c in range(3)], axis=1)
-    return np.rint(table).astype(np.uint8)[:, None]
+    return np.asarray(np.rint(table).astype(np.uint8)[:, None])
+
+
+def _random_hue(rng: np.random.Generator) -> float:
+    """A hue (0 to 1) as frequent as in photographs."""
+    draw = rng.random()
+    for center, width, share in _HUES:
+        if draw < share:
+            return float(rng.normal(center, width))
+        draw -= share
+    return float(rng.random())
 
 
 def _coordinate(size_wh: tuple[int, int], angle: float) -> Floats:
     """Signed distance (px) of each pixel along a direction, HxW float32."""
     x = np.arange(size_wh[0], dtype=np.float32) * np.float32(np.cos(angle))
     y = np.arange(size_wh[1], dtype=np.float32) * np.float32(np.sin(angle))
-    return x[None] + y[:, None]
+    return np.asarray(x[None] + y[:, None])
 
 
 def _wrap(field: NDArray[np.float32]) -> Levels:
@@ -128,7 +143,7 @@ def _bend(rng: np.random.Generator, size_wh: tuple[int, int]) -> Floats:
     """A smooth disturbance, HxW float32, a fraction of a period or none."""
     strength = 0.0 if chance(rng, 0.3) else log_uniform(rng, 0.1, 2.5)
     field = noise_field(rng, size_wh, zoom=(2.0, 8.0)).astype(np.float32)
-    return field * np.float32(strength / 255.0)
+    return np.asarray(field * np.float32(strength / 255.0))
 
 
 def _stripes(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
@@ -162,7 +177,7 @@ def _gradient(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
     low = ramp.min()
     span = max(float(ramp.max() - low), 1e-3)
     ramp = (ramp - low) / np.float32(span) + _bend(rng, size_wh) * np.float32(0.15)
-    return (np.clip(ramp, 0.0, 1.0) * (_PALETTE_SIZE - 1)).astype(np.uint8)
+    return np.asarray((np.clip(ramp, 0.0, 1.0) * (_PALETTE_SIZE - 1)).astype(np.uint8))
 
 
 def _cells(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
@@ -176,10 +191,10 @@ def _cells(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
     )
     if chance(rng, 0.5):
         table = rng.integers(0, _PALETTE_SIZE, int(labels.max()) + 1).astype(np.uint8)
-        return table[labels]
+        return np.asarray(table[labels])
     typical = np.sqrt(width * height / count)
     scaled = np.asarray(distance, np.float32) * np.float32(255.0 / typical)
-    return np.minimum(scaled, 255.0).astype(np.uint8)
+    return np.asarray(np.minimum(scaled, 255.0).astype(np.uint8))
 
 
 def _drawing(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
@@ -188,27 +203,49 @@ def _drawing(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
     plain = chance(rng, 0.5)
     ground = np.full((height, width), int(rng.integers(256)), np.uint8)
     levels = ground if plain else noise_field(rng, size_wh, zoom=(2.0, 8.0))
-    side = min(size_wh)
     for _ in range(int(rng.integers(4, 22))):
-        level = int(rng.integers(256))
-        x, y = int(rng.integers(width)), int(rng.integers(height))
-        extent = max(2, int(side * log_uniform(rng, 0.03, 0.4)))
-        kind = int(rng.integers(4))
-        thick = -1 if chance(rng, 0.7) else max(1, extent // 8)
-        if kind == 0:
-            second = max(2, int(extent * log_uniform(rng, 0.3, 3.0)))
-            cv2.rectangle(levels, (x, y), (x + extent, y + second), level, thick, cv2.LINE_AA)
-        elif kind == 1:
-            cv2.circle(levels, (x, y), extent // 2 + 1, level, thick, cv2.LINE_AA)
-        elif kind == 2:
-            end = (int(rng.integers(width)), int(rng.integers(height)))
-            cv2.line(levels, (x, y), end, level, max(1, extent // 10), cv2.LINE_AA)
-        else:
-            text = "".join(chr(c) for c in rng.integers(ord("0"), ord("Z") + 1, 4))
-            scale = extent / 22.0
-            weight = max(1, extent // 12)
-            cv2.putText(levels, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, level, weight)
+        _STROKES[int(rng.integers(len(_STROKES)))](rng, levels)
     return levels
+
+
+def _stroke(rng: np.random.Generator, levels: Levels) -> tuple[tuple[int, int], int, int]:
+    """Where a stroke begins, how large it is (px) and its level."""
+    height, width = levels.shape
+    start = (int(rng.integers(width)), int(rng.integers(height)))
+    extent = max(2, int(min(height, width) * log_uniform(rng, 0.03, 0.4)))
+    return start, extent, int(rng.integers(256))
+
+
+def _thickness(rng: np.random.Generator, extent: int) -> int:
+    """Filled (-1) in most cases, else a border."""
+    return -1 if chance(rng, 0.7) else max(1, extent // 8)
+
+
+def _rectangle(rng: np.random.Generator, levels: Levels) -> None:
+    (x, y), extent, level = _stroke(rng, levels)
+    end = (x + extent, y + max(2, int(extent * log_uniform(rng, 0.3, 3.0))))
+    cv2.rectangle(levels, (x, y), end, level, _thickness(rng, extent), cv2.LINE_AA)
+
+
+def _disc(rng: np.random.Generator, levels: Levels) -> None:
+    start, extent, level = _stroke(rng, levels)
+    cv2.circle(levels, start, extent // 2 + 1, level, _thickness(rng, extent), cv2.LINE_AA)
+
+
+def _line(rng: np.random.Generator, levels: Levels) -> None:
+    start, extent, level = _stroke(rng, levels)
+    end, _, _ = _stroke(rng, levels)
+    cv2.line(levels, start, end, level, max(1, extent // 10), cv2.LINE_AA)
+
+
+def _letters(rng: np.random.Generator, levels: Levels) -> None:
+    start, extent, level = _stroke(rng, levels)
+    text = "".join(chr(code) for code in rng.integers(ord("0"), ord("Z") + 1, 4))
+    weight = max(1, extent // 12)
+    cv2.putText(levels, text, start, cv2.FONT_HERSHEY_SIMPLEX, extent / 22.0, level, weight)
+
+
+_STROKES = (_rectangle, _disc, _line, _letters)
 
 
 def _marble(rng: np.random.Generator, size_wh: tuple[int, int]) -> Levels:
