@@ -8,7 +8,7 @@ Names are loaded on first use, so that importing the package costs nothing and h
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from siammask_ros.network import build_network, load_network
@@ -33,12 +33,13 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     try:
         home = _HOMES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    return getattr(importlib.import_module(home), name)
+    exported: object = getattr(importlib.import_module(home), name)
+    return exported
 
 
 def __dir__() -> list[str]:

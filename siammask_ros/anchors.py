@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from siammask_ros.geometry import FloatArray
+if TYPE_CHECKING:
+    from siammask_ros.geometry import FloatArray
 
 COORDINATES = 4  # centre x, centre y, width, height
 
@@ -90,7 +91,8 @@ class AnchorGrid:
             self.anchors_per_response, self.size, self.size, COORDINATES
         ).transpose(3, 0, 1, 2)  # (4, A, size, size)
         shift = np.array([1, 1, 0, 0], dtype=np.float32) * (patch_size // 2)
-        return boxes + shift[:, None, None, None]
+        in_patch: FloatArray = boxes + shift[:, None, None, None]
+        return in_patch
 
     def position(self, index: int) -> AnchorPosition:
         """Anchor, row and column of a flat index."""

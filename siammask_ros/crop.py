@@ -5,20 +5,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from siammask_ros.geometry import FloatArray
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siammask_ros.geometry import FloatArray
 
 Rounding = Literal["half_even", "half_up"]
 CropFilter = Literal["bilinear", "area"]
 ImageBgr = npt.NDArray[np.uint8]
 PaddingBgr = tuple[int, int, int]
+
+BGR_CHANNELS = 3
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class CropTransform:
         return patch_xy
 
 
-def validate_image_bgr(image_bgr: npt.NDArray[Any]) -> tuple[int, int]:
+def validate_image_bgr(image_bgr: object) -> tuple[int, int]:
     """Check that an array is a colour image of at least one pixel and return (width, height).
 
     Raises:
@@ -55,7 +59,7 @@ def validate_image_bgr(image_bgr: npt.NDArray[Any]) -> tuple[int, int]:
     if not isinstance(image_bgr, np.ndarray):
         kind = type(image_bgr).__name__
         raise ValueError(f"image must be a numpy array, got {kind}")  # noqa: TRY004 - one error
-    if image_bgr.ndim != 3 or image_bgr.shape[2] != 3:
+    if image_bgr.shape[2:] != (BGR_CHANNELS,):
         raise ValueError(f"image must have shape (height, width, 3), got {image_bgr.shape}")
     if image_bgr.dtype != np.uint8:
         raise ValueError(f"image must be uint8, got {image_bgr.dtype}")
@@ -89,7 +93,7 @@ def crop_square(
     padding_bgr: Sequence[int],
     *,
     rounding: Rounding = "half_even",
-    filter: CropFilter = "bilinear",
+    filter: CropFilter = "bilinear",  # noqa: A002 - the word of every image library
 ) -> tuple[ImageBgr, CropTransform]:
     """Cut the square of `side` pixels around `center_xy` and resize it.
 

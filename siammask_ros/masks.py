@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from siammask_ros.geometry import BoolArray, Box, RotatedBox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FloatMask = npt.NDArray[np.float32]
 

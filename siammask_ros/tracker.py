@@ -9,22 +9,19 @@ The rules, and the order in which they apply, are those of the official implemen
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from siammask_ros.anchors import AnchorGrid, AnchorPosition, foreground_probability
+from siammask_ros.anchors import AnchorPosition, foreground_probability
 from siammask_ros.crop import (
-    CropFilter,
     ImageBgr,
     PaddingBgr,
-    Rounding,
     channel_mean,
     crop_square,
     round_half_even,
@@ -39,7 +36,6 @@ from siammask_ros.geometry import (
     validate_box_xywh,
 )
 from siammask_ros.masks import (
-    OFFICIAL_BORDER_VALUE,
     FloatMask,
     ImageRegion,
     MaskOutline,
@@ -48,6 +44,20 @@ from siammask_ros.masks import (
     place_mask_roi,
 )
 from siammask_ros.network import ExemplarKernels, SearchOutput
+from siammask_ros.tracker_config import PRESETS, TrackerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+__all__ = [
+    "PRESETS",
+    "SiamMaskTracker",
+    "TrackResult",
+    "TrackerConfig",
+    "TrackerState",
+    "TrackingNetwork",
+]
 
 
 class TrackingNetwork(Protocol):
@@ -61,152 +71,6 @@ class TrackingNetwork(Protocol):
 
     def mask_at(self, output: SearchOutput, rows: Tensor, columns: Tensor) -> Tensor:
         """(N, M, M) mask logits of one response each."""
-
-
-@dataclass(frozen=True)
-class TrackerConfig:
-    """Settings of the tracking step; the defaults are those of the `davis` preset.
-
-    Attributes:
-        exemplar_size: side of the exemplar patch in pixels.
-        search_size: side of the search patch in pixels.
-        context_amount: margin around the target, as a share of width plus height.
-        anchors: the network's anchor grid.
-        change_penalty: how strongly a change of size or shape lowers a score (official
-            `penalty_k`).
-        window_influence: weight in [0, 1] of the Hann window against the score.
-        size_smoothing: share in [0, 1] of the new size that is taken over (official `lr`).
-        mask_threshold: a pixel belongs to the mask above this probability, in [0, 1).
-        min_contour_area: the mask's largest part gives the rotated box if its area in square
-            pixels is larger than this; otherwise the axis-aligned box is used.
-        min_target_side: smallest width and height of the tracked box in pixels.
-        initial_center: centre of the first box: x + w/2 (`official`) or x + (w - 1)/2 (`pysot`).
-        crop_rounding: rule for the crop's origin, `half_even` (official) or `half_up` (PySOT).
-        crop_filter: `bilinear` is the official crop of whole pixels; `area` smooths when it
-            shrinks, and is centred exactly.
-        mask_alignment: `official` pastes masks with the official half-pixel shifts, `exact` where
-            the patch's pixels lie.
-        mask_border_value: value that the rim of the pasted mask fades towards; -1 (official) or 0.
-        clamp_before_fallback: whether the axis-aligned box that replaces a missing rotated box
-            is made after the position and size are limited to the image (PySOT) or before.
-        mask_box_blend: share in [0, 1] of the mask's min-max box in the next position and size.
-            The official code uses none.
-        mask_box_min_iou: the mask's box is blended in only if it overlaps the predicted box at
-            least so much.
-    """
-
-    exemplar_size: int = 127
-    search_size: int = 255
-    context_amount: float = 0.5
-    anchors: AnchorGrid = field(default_factory=AnchorGrid)
-    change_penalty: float = 0.04
-    window_influence: float = 0.4
-    size_smoothing: float = 1.0
-    mask_threshold: float = 0.35
-    min_contour_area: float = 100.0
-    min_target_side: float = 10.0
-    initial_center: Literal["official", "pysot"] = "official"
-    crop_rounding: Rounding = "half_even"
-    crop_filter: CropFilter = "bilinear"
-    mask_alignment: Literal["official", "exact"] = "official"
-    mask_border_value: float = OFFICIAL_BORDER_VALUE
-    clamp_before_fallback: bool = False
-    mask_box_blend: float = 0.0
-    mask_box_min_iou: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name in ("window_influence", "size_smoothing", "mask_box_blend", "mask_box_min_iou"):
-            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "in [0, 1]")
-        for name in ("change_penalty", "context_amount", "min_contour_area"):
-            _require(0 <= getattr(self, name) < math.inf, name, getattr(self, name), ">= 0")
-        _require(0 <= self.mask_threshold < 1, "mask_threshold", self.mask_threshold, "in [0, 1)")
-        _require(self.min_target_side > 0, "min_target_side", self.min_target_side, "> 0")
-        _require(self.mask_border_value <= 0, "mask_border_value", self.mask_border_value, "<= 0")
-        sizes = (self.exemplar_size, self.search_size)
-        _require(0 < sizes[0] < sizes[1], "exemplar_size, search_size", sizes, "rising")
-        for name, allowed in _CHOICES.items():
-            _require(getattr(self, name) in allowed, name, getattr(self, name), f"in {allowed}")
-
-    @classmethod
-    def preset(cls, name: str, **overrides: Any) -> TrackerConfig:
-        """Published settings.
-
-        Args:
-            name: `davis`, `vot`, `vot18`, `base` (official configurations of these names), `pysot`
-                (PySOT's siammask_r50_l3) or `compact` (the bundled small network).
-            overrides: single settings to change.
-
-        Raises:
-            ValueError: unknown name or setting, or a value out of range.
-        """
-        if name not in PRESETS:
-            raise ValueError(f"unknown preset {name!r}, there are {', '.join(PRESETS)}")
-        unknown = overrides.keys() - {entry.name for entry in fields(cls)}
-        if unknown:
-            raise ValueError(f"unknown tracker settings: {', '.join(sorted(unknown))}")
-        return cls(**{**PRESETS[name], **overrides})
-
-    def context_side(self, size_wh: Sequence[float]) -> float:
-        """Side in pixels of the square around a target of this size that the exemplar shows."""
-        width, height = size_wh
-        context = self.context_amount * (width + height)
-        return math.sqrt((width + context) * (height + context))
-
-
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "initial_center": ("official", "pysot"),
-    "crop_rounding": ("half_even", "half_up"),
-    "crop_filter": ("bilinear", "area"),
-    "mask_alignment": ("official", "exact"),
-}
-
-_VOT18_VALUES: dict[str, Any] = {
-    "mask_threshold": 0.15,
-    "change_penalty": 0.10,
-    "window_influence": 0.41,
-    "size_smoothing": 0.32,
-}
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "davis": {
-        "mask_threshold": 0.35,
-        "change_penalty": 0.04,
-        "window_influence": 0.40,
-        "size_smoothing": 1.00,
-    },
-    "vot": {
-        "mask_threshold": 0.30,
-        "change_penalty": 0.04,
-        "window_influence": 0.42,
-        "size_smoothing": 0.25,
-    },
-    "vot18": _VOT18_VALUES,
-    "base": {
-        "mask_threshold": 0.30,
-        "change_penalty": 0.09,
-        "window_influence": 0.39,
-        "size_smoothing": 0.38,
-    },
-    "pysot": {
-        **_VOT18_VALUES,
-        "initial_center": "pysot",
-        "crop_rounding": "half_up",
-        "mask_border_value": 0.0,
-        "clamp_before_fallback": True,
-    },
-    "compact": {
-        "mask_threshold": 0.5,
-        "change_penalty": 0.05,
-        "window_influence": 0.25,
-        "size_smoothing": 0.4,
-        "crop_filter": "area",
-        "mask_alignment": "exact",
-        "mask_border_value": 0.0,
-        "clamp_before_fallback": True,
-        "mask_box_blend": 0.5,
-    },
-}
-"""Settings that differ from the defaults or that the source states, by preset name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -521,7 +385,7 @@ class SiamMaskTracker:
         self, scores: FloatArray, boxes: FloatArray, state: TrackerState, region: _SearchRegion
     ) -> _Choice:
         """The anchor with the highest penalised score, the first of equals."""
-        target_width, target_height = (side * region.patch_per_image for side in state.size_wh)
+        target_width, target_height = np.array(state.size_wh) * region.patch_per_image
         widths, heights = boxes[2], boxes[3]
         with np.errstate(all="ignore"):  # an absurd prediction may overflow; it cannot win
             size_change = _change(
@@ -665,10 +529,11 @@ def _change(ratio: FloatArray) -> FloatArray:
     return np.maximum(ratio, 1 / ratio)
 
 
-def _padded_size(width: Any, height: Any) -> Any:
+def _padded_size(widths: FloatArray, heights: FloatArray) -> FloatArray:
     """Side of the square around a box with context (a half of width plus height)."""
-    padding = (width + height) / 2
-    return np.sqrt((width + padding) * (height + padding))
+    padding = (widths + heights) / 2
+    side: FloatArray = np.sqrt((widths + padding) * (heights + padding))
+    return side
 
 
 def _interpolate(
@@ -694,8 +559,3 @@ def _to_numpy(tensor: Tensor) -> FloatArray:
 def _size_wh(image_bgr: ImageBgr) -> tuple[int, int]:
     height, width = image_bgr.shape[:2]
     return width, height
-
-
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise ValueError(f"{name} must be {expected}, got {value!r}")

@@ -1,0 +1,173 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the tracking step, and the published sets of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from siammask_ros.anchors import AnchorGrid
+from siammask_ros.crop import CropFilter, Rounding
+from siammask_ros.masks import OFFICIAL_BORDER_VALUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+InitialCenter = Literal["official", "pysot"]
+MaskAlignment = Literal["official", "exact"]
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """Settings of the tracking step; the defaults are those of the `davis` preset.
+
+    Attributes:
+        exemplar_size: side of the exemplar patch in pixels.
+        search_size: side of the search patch in pixels.
+        context_amount: margin around the target, as a share of width plus height.
+        anchors: the network's anchor grid.
+        change_penalty: how strongly a change of size or shape lowers a score (official
+            `penalty_k`).
+        window_influence: weight in [0, 1] of the Hann window against the score.
+        size_smoothing: share in [0, 1] of the new size that is taken over (official `lr`).
+        mask_threshold: a pixel belongs to the mask above this probability, in [0, 1).
+        min_contour_area: the mask's largest part gives the rotated box if its area in square
+            pixels is larger than this; otherwise the axis-aligned box is used.
+        min_target_side: smallest width and height of the tracked box in pixels.
+        initial_center: centre of the first box: x + w/2 (`official`) or x + (w - 1)/2 (`pysot`).
+        crop_rounding: rule for the crop's origin, `half_even` (official) or `half_up` (PySOT).
+        crop_filter: `bilinear` is the official crop of whole pixels; `area` smooths when it
+            shrinks, and is centred exactly.
+        mask_alignment: `official` pastes masks with the official half-pixel shifts, `exact` where
+            the patch's pixels lie.
+        mask_border_value: value that the rim of the pasted mask fades towards; -1 (official) or 0.
+        clamp_before_fallback: whether the axis-aligned box that replaces a missing rotated box
+            is made after the position and size are limited to the image (PySOT) or before.
+        mask_box_blend: share in [0, 1] of the mask's min-max box in the next position and size.
+            The official code uses none.
+        mask_box_min_iou: the mask's box is blended in only if it overlaps the predicted box at
+            least so much.
+    """
+
+    exemplar_size: int = 127
+    search_size: int = 255
+    context_amount: float = 0.5
+    anchors: AnchorGrid = field(default_factory=AnchorGrid)
+    change_penalty: float = 0.04
+    window_influence: float = 0.4
+    size_smoothing: float = 1.0
+    mask_threshold: float = 0.35
+    min_contour_area: float = 100.0
+    min_target_side: float = 10.0
+    initial_center: InitialCenter = "official"
+    crop_rounding: Rounding = "half_even"
+    crop_filter: CropFilter = "bilinear"
+    mask_alignment: MaskAlignment = "official"
+    mask_border_value: float = OFFICIAL_BORDER_VALUE
+    clamp_before_fallback: bool = False
+    mask_box_blend: float = 0.0
+    mask_box_min_iou: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in ("window_influence", "size_smoothing", "mask_box_blend", "mask_box_min_iou"):
+            self._require(name, "in [0, 1]", lambda value: 0 <= value <= 1)
+        for name in ("change_penalty", "context_amount", "min_contour_area"):
+            self._require(name, "finite and >= 0", lambda value: 0 <= value < math.inf)
+        self._require("mask_threshold", "in [0, 1)", lambda value: 0 <= value < 1)
+        self._require("min_target_side", "finite and > 0", lambda value: 0 < value < math.inf)
+        self._require("mask_border_value", "<= 0", lambda value: value <= 0)
+        self._require("exemplar_size", "at least 1", lambda value: value >= 1)
+        self._require(
+            "search_size", "larger than exemplar_size", lambda value: value > self.exemplar_size
+        )
+        for name, choices in _CHOICES.items():
+            self._require(name, f"one of {choices}", choices.__contains__)
+
+    def _require(self, name: str, expected: str, accepts: Callable[[Any], bool]) -> None:
+        value = getattr(self, name)
+        if not accepts(value):
+            raise ValueError(f"{name} must be {expected}, got {value!r}")
+
+    @classmethod
+    def preset(cls, name: str, **overrides: object) -> TrackerConfig:
+        """Published settings.
+
+        Args:
+            name: `davis`, `vot`, `vot18`, `base` (official configurations of these names), `pysot`
+                (PySOT's siammask_r50_l3) or `compact` (the bundled small network).
+            overrides: single settings to change.
+
+        Raises:
+            ValueError: unknown name or setting, or a value out of range.
+        """
+        if name not in PRESETS:
+            raise ValueError(f"unknown preset {name!r}, there are {', '.join(PRESETS)}")
+        unknown = overrides.keys() - {entry.name for entry in fields(cls)}
+        if unknown:
+            raise ValueError(f"unknown tracker settings: {', '.join(sorted(unknown))}")
+        settings: dict[str, Any] = {**PRESETS[name], **overrides}
+        return cls(**settings)
+
+    def context_side(self, size_wh: Sequence[float]) -> float:
+        """Side in pixels of the square around a target of this size that the exemplar shows."""
+        width, height = size_wh
+        context = self.context_amount * (width + height)
+        return math.sqrt((width + context) * (height + context))
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "initial_center": get_args(InitialCenter),
+    "crop_rounding": get_args(Rounding),
+    "crop_filter": get_args(CropFilter),
+    "mask_alignment": get_args(MaskAlignment),
+}
+
+_VOT18_VALUES: dict[str, Any] = {
+    "mask_threshold": 0.15,
+    "change_penalty": 0.10,
+    "window_influence": 0.41,
+    "size_smoothing": 0.32,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "davis": {
+        "mask_threshold": 0.35,
+        "change_penalty": 0.04,
+        "window_influence": 0.40,
+        "size_smoothing": 1.00,
+    },
+    "vot": {
+        "mask_threshold": 0.30,
+        "change_penalty": 0.04,
+        "window_influence": 0.42,
+        "size_smoothing": 0.25,
+    },
+    "vot18": _VOT18_VALUES,
+    "base": {
+        "mask_threshold": 0.30,
+        "change_penalty": 0.09,
+        "window_influence": 0.39,
+        "size_smoothing": 0.38,
+    },
+    "pysot": {
+        **_VOT18_VALUES,
+        "initial_center": "pysot",
+        "crop_rounding": "half_up",
+        "mask_border_value": 0.0,
+        "clamp_before_fallback": True,
+    },
+    "compact": {
+        "mask_threshold": 0.5,
+        "change_penalty": 0.05,
+        "window_influence": 0.25,
+        "size_smoothing": 0.4,
+        "crop_filter": "area",
+        "mask_alignment": "exact",
+        "mask_border_value": 0.0,
+        "clamp_before_fallback": True,
+        "mask_box_blend": 0.5,
+    },
+}
+"""Settings that differ from the defaults or that the source states, by preset name."""
