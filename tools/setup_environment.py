@@ -64,6 +64,7 @@ NEEDED_ROS_PACKAGES = (
     "lifecycle_msgs",
     "sensor_msgs",
     "std_msgs",
+    "std_srvs",
     "visualization_msgs",
 )
 MESSAGES_SOURCES = ("siammask_msgs",)
@@ -150,7 +151,7 @@ class Slot:
 
 def say(text: str) -> None:
     """Tell the user one line."""
-    print(f"setup: {text}", flush=True)  # noqa: T201
+    print(f"setup: {text}", flush=True)
 
 
 # --- Which ROS, which folders, which Python
@@ -494,10 +495,7 @@ def install_packages(ros: Ros, slot: Slot, environ: Mapping[str, str], venv_dige
     environ = build_environ(ros, slot, environ)
     log = slot.log / "setup" / "pip.log"
     with stamped(slot, "packages", digest):
-        if ros.kind == "installed":
-            constraints = link_installation(ros, slot, environ)
-        else:
-            constraints = []
+        constraints = link_installation(ros, slot, environ) if ros.kind == "installed" else []
         arguments = [argument for file in files for argument in ("-r", file)]
         run_logged("pip", [*pip(slot), "install", *constraints, *arguments], environ, log)
         ensure_opencv(slot, environ, log)
@@ -544,9 +542,7 @@ def link_installation(ros: Ros, slot: Slot, environ: Mapping[str, str]) -> List[
 def ensure_opencv(slot: Slot, environ: Mapping[str, str], log: Path) -> None:
     """Take OpenCV without windows where the machine lacks what windows need."""
     command = [str(slot.python), "-c", "import cv2"]
-    first = subprocess.run(
-        command, env=dict(environ), capture_output=True, text=True, check=False
-    )
+    first = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
     if first.returncode == 0:
         return
     reason = telling_line(first.stderr.split("Traceback")[-1].split("\n")[-2])
@@ -628,7 +624,10 @@ def build_package(ros: Ros, slot: Slot, environ: Mapping[str, str], packages: st
         # What is gone from the sources must go from the installation too.
         modules = slot.site_packages(slot.install)
         stale = [slot.build / "siammask_ros", *modules.glob("siammask_ros*")]
-        for folder in [*stale, *(slot.install / part / "siammask_ros" for part in ("share", "lib"))]:
+        for folder in [
+            *stale,
+            *(slot.install / part / "siammask_ros" for part in ("share", "lib")),
+        ]:
             shutil.rmtree(folder, ignore_errors=True)
         colcon(slot, ".", build_environ(ros, slot, environ), [])
         link_into_venv(ros, slot)
@@ -667,8 +666,10 @@ def setup(environ: Mapping[str, str]) -> Tuple[Ros, Slot]:
         packages = install_packages(ros, slot, environ, venv_digest)
         build_messages(ros, slot, environ, packages)
         build_package(ros, slot, environ, packages)
-    say(f"ROS 2 {ros.distro} ({ros.kind}) ready in {slot.venv.name} and {slot.install.name} "
-        f"({time.monotonic() - begin:.1f} s)")
+    say(
+        f"ROS 2 {ros.distro} ({ros.kind}) ready in {slot.venv.name} and {slot.install.name} "
+        f"({time.monotonic() - begin:.1f} s)"
+    )
     return ros, slot
 
 
@@ -688,7 +689,7 @@ def print_environment(environ: Mapping[str, str]) -> None:
     """Print the shell commands that enter the environment."""
     for name, value in environment(*existing(environ), environ).items():
         line = f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
-        print(line)  # noqa: T201
+        print(line)
 
 
 def run(command: Sequence[str], environ: Mapping[str, str]) -> NoReturn:
@@ -735,10 +736,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
             if options.command == "distclean":
                 remove([".venv"])
     except SetupError as error:
-        print(f"setup: {error}", file=sys.stderr)  # noqa: T201
+        print(f"setup: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("setup: interrupted; run it again to go on", file=sys.stderr)  # noqa: T201
+        print("setup: interrupted; run it again to go on", file=sys.stderr)
         return 130
     return 0
 
