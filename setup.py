@@ -2,11 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python package and what ROS finds of it in `share` and `lib`."""
 
-from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
 NAME = "siammask_ros"
+
+
+def shared_files(folder):
+    """Return data_files of a folder and those below it, each at its place in `share`."""
+    folders = [folder, *(path for path in sorted(folder.rglob("*")) if path.is_dir())]
+    return [
+        (f"share/{NAME}/{path}", [str(file) for file in sorted(path.iterdir()) if file.is_file()])
+        for path in folders
+        if path.is_dir() and path.name != "__pycache__"
+    ]
+
 
 setup(
     name=NAME,
@@ -22,8 +33,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
-        (f"share/{NAME}/config", sorted(glob("config/*"))),
-        (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+        *shared_files(Path("config")),
+        *shared_files(Path("launch")),
     ],
     install_requires=["setuptools"],
     zip_safe=False,

@@ -235,13 +235,16 @@ def test_data_files_are_complete(monkeypatch):
     data_files = {target: set(files) for target, files in arguments["data_files"]}
     assert data_files["share/ament_index/resource_index/packages"] == {"resource/siammask_ros"}
     assert "package.xml" in data_files["share/siammask_ros"]
-    for folder in ("config", "launch"):
-        there = {
-            str(path.relative_to(REPOSITORY))
-            for path in (REPOSITORY / folder).glob("*")
-            if path.is_file()
-        }
-        assert data_files[f"share/siammask_ros/{folder}"] == there
+    there = {
+        str(path.relative_to(REPOSITORY))
+        for folder in ("config", "launch")
+        for path in (REPOSITORY / folder).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    for target, files in data_files.items():
+        for name in files & there:
+            assert target == f"share/siammask_ros/{Path(name).parent}"
+    assert set().union(*data_files.values()) >= there
     for files in data_files.values():
         for name in files:
             assert (REPOSITORY / name).is_file()
@@ -274,9 +277,10 @@ def test_installed_package_is_whole():
         assert script.read_text().splitlines()[0] == f"#!{sys.executable}"
     assert (prefix / "share/ament_index/resource_index/packages/siammask_ros").is_file()
     for folder in ("config", "launch"):
-        for path in (REPOSITORY / folder).glob("*"):
-            installed = prefix / "share" / "siammask_ros" / folder / path.name
-            assert not path.is_file() or installed.read_bytes() == path.read_bytes()
+        for path in (REPOSITORY / folder).rglob("*.*"):
+            if path.suffix != ".pyc":
+                installed = prefix / "share" / "siammask_ros" / path.relative_to(REPOSITORY)
+                assert installed.read_bytes() == path.read_bytes()
 
 
 # --- Metadata
