@@ -8,14 +8,16 @@ All functions work on uint8 BGR images and cost little: only the region a mask c
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Image = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -112,6 +114,7 @@ def draw_overlay(
         ValueError: the image is not (H, W, 3) uint8, a state is unknown, a shape does not fit.
     """
     _require_bgr(image_bgr)
+    canvas: Image
     if out is None:
         canvas = image_bgr.copy()
     else:

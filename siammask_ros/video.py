@@ -19,11 +19,9 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -31,6 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType, TracebackType
+
     from typing_extensions import Self
 
 Image = NDArray[np.uint8]
@@ -275,7 +276,7 @@ class VideoWriter:
         self._container.close()
         self._container = None
         assert self._partial is not None
-        os.replace(self._partial, self.path)
+        self._partial.replace(self.path)
         self._partial = None
 
     def abort(self) -> None:
@@ -328,9 +329,9 @@ def _umask() -> int:
     return mask
 
 
-def _import_av() -> Any:
+def _import_av() -> ModuleType:
     try:
-        import av
+        import av  # noqa: PLC0415 - only for video files
     except ImportError as error:
         raise ImportError("video files need the package 'av' (pip install av)") from error
     av.logging.set_level(av.logging.FATAL)
@@ -341,7 +342,7 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _upright(image: NDArray[Any], frame: Any) -> Image:
+def _upright(image: NDArray[Any], frame: object) -> Image:
     """Turn a frame as its display matrix says: phones store sideways and note the turn."""
     counterclockwise = round(float(getattr(frame, "rotation", 0) or 0) / QUARTER_TURN)
     clockwise_turns = -counterclockwise % 4

@@ -1,0 +1,109 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Results of a run as a table: one row a target and frame, written as CSV, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STATE_NAMES = ("INITIALIZING", "TRACKING", "UNCERTAIN", "LOST")
+"""By the state's number, the same as in `TargetStatus` and `siammask_msgs/RotatedBox`."""
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What was found of one target in one frame. Lengths are pixels of the image.
+
+    Attributes:
+        clip: the video's name.
+        frame: number of the frame in it, from 0.
+        time_s: the frame's time in seconds since the first row's frame.
+        target_id, label: the target, and the word given for it.
+        state: one of `STATE_NAMES`.
+        confidence: 0 to 1.
+        center_x, center_y, size_x, size_y, theta: rotated box, theta in radians, clockwise on
+            screen; zeros where the target has none.
+        x1 to y4: its corners, top-left of the box's own frame first, clockwise on screen.
+        mask_area: pixels of the mask.
+        age: frames since the target was last seen.
+        latency_ms: from the image's stamp to the receipt of its result; None without a stream.
+    """
+
+    clip: str
+    frame: int
+    time_s: float
+    target_id: int
+    label: str
+    state: str
+    confidence: float
+    center_x: float = 0.0
+    center_y: float = 0.0
+    size_x: float = 0.0
+    size_y: float = 0.0
+    theta: float = 0.0
+    x1: float = 0.0
+    y1: float = 0.0
+    x2: float = 0.0
+    y2: float = 0.0
+    x3: float = 0.0
+    y3: float = 0.0
+    x4: float = 0.0
+    y4: float = 0.0
+    mask_area: int = 0
+    age: int = 0
+    latency_ms: float | None = None
+
+
+def write_results(path: str | os.PathLike[str], rows: Iterable[ResultRow]) -> None:
+    """Write the rows as CSV with a header line; the file appears only when it is complete."""
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow([f.name for f in fields(ResultRow)])
+            writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+        Path(partial).chmod(0o644)
+        Path(partial).replace(target)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
+
+
+def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:
+    """Read a file of `write_results` back.
+
+    Raises:
+        ValueError: the header line is not that of such a file.
+    """
+    kinds = {"str": str, "int": int, "float": float}
+    with Path(path).open(newline="", encoding="utf-8") as stream:
+        reader = csv.reader(stream)
+        names = next(reader, [])
+        if names != [f.name for f in fields(ResultRow)]:
+            raise ValueError(f"not a results file: {path} begins with {','.join(names)!r}")
+        converters = [kinds.get(str(f.type), _optional_float) for f in fields(ResultRow)]
+        rows = []
+        for cells in reader:
+            values: list[Any] = [c(v) for c, v in zip(converters, cells, strict=True)]
+            rows.append(ResultRow(*values))
+        return rows
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+def _optional_float(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,348 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A consumer of the tracker's topics: writes what it receives and measures rate and latency.
+
+Subscribes `overlay`, `mask`, `label_image`, `rotated_boxes` and `confidence` of the tracker and
+`sent` of the camera (remap them), and records from the first result that has a target until the
+camera says that it has ended and its last image is answered. Then it writes the overlay video, the
+CSV and a JSON report, and exits with status 0; 1 and one line where it received nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import rclpy
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.time import Time as ClockTime
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
+from siammask_ros.results import STATE_NAMES, ResultRow, write_results
+from siammask_ros.ros.video_camera import END_OF_STREAM, NANOSECONDS, SENT_QOS
+from siammask_ros.video import VideoWriter
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESULT_DEPTH = 100
+IMAGE_DEPTH = 30
+SETTLE_S = 0.3
+"""Time for the last overlay and masks after the last boxes."""
+MAX_STILL_S = 0.5
+"""Longest time one frame is shown in a video whose frames come with their own times."""
+PERCENTILES = (50, 95)
+
+
+@dataclass
+class Tally:
+    """What came of the camera's images, by stamp in nanoseconds; no ROS in it."""
+
+    sent: dict[int, int] = field(default_factory=dict)
+    boxes: dict[int, RotatedBoxArray] = field(default_factory=dict)
+    received_ns: dict[int, int] = field(default_factory=dict)
+    confidences: set[int] = field(default_factory=set)
+    masks: set[int] = field(default_factory=set)
+    overlays: list[int] = field(default_factory=list)
+    first_ns: int | None = None
+    last_sent_ns: int | None = None
+    ended: bool = False
+
+    def add_boxes(self, stamp_ns: int, message: RotatedBoxArray, now_ns: int) -> None:
+        """Take a result; those before the first target do not count."""
+        if self.first_ns is None and message.boxes:
+            self.first_ns = stamp_ns
+        if self.first_ns is not None and stamp_ns >= self.first_ns:
+            self.boxes[stamp_ns] = message
+            self.received_ns[stamp_ns] = now_ns
+
+    @property
+    def complete(self) -> bool:
+        """True when the camera has ended and its last image is answered."""
+        return self.ended and self.last_sent_ns is not None and self.last_sent_ns in self.boxes
+
+    def report(self) -> Report:
+        """The run in numbers."""
+        first = self.first_ns or 0
+        sent = [stamp for stamp in self.sent if stamp >= first]
+        order = sorted(self.received_ns, key=self.received_ns.__getitem__)
+        latencies = [(self.received_ns[s] - s) / 1e6 for s in order]
+        rate = 0.0
+        if len(order) > 1:
+            span = self.received_ns[order[-1]] - self.received_ns[order[0]]
+            rate = (len(order) - 1) * NANOSECONDS / span if span > 0 else 0.0
+        p50, p95 = np.percentile(latencies, PERCENTILES) if latencies else (0.0, 0.0)
+        return Report(
+            sent=len(sent),
+            results=len(self.boxes),
+            dropped=sum(stamp not in self.boxes for stamp in sent),
+            overlays=len(self.overlays),
+            masks=len(self.masks),
+            confidences=len(self.confidences),
+            rate_hz=rate,
+            latency_p50_ms=float(p50),
+            latency_p95_ms=float(p95),
+            decode_ms=self._mean("decode_ms"),
+            inference_ms=self._mean("inference_ms"),
+            publish_ms=self._mean("publish_ms"),
+            queue_ms=self._mean("queue_ms"),
+            overlay_frames=[self.sent.get(stamp, -1) for stamp in self.overlays],
+        )
+
+    def rows(self, clip: str) -> list[ResultRow]:
+        """One row a target and frame, in the order of the frames."""
+        first = min(self.boxes, default=0)
+        return [
+            to_row(
+                box,
+                clip=clip,
+                frame=self.sent.get(stamp, -1),
+                time_s=(stamp - first) / NANOSECONDS,
+                latency_ms=(self.received_ns[stamp] - stamp) / 1e6,
+            )
+            for stamp in sorted(self.boxes)
+            for box in self.boxes[stamp].boxes
+        ]
+
+    def _mean(self, name: str) -> float:
+        values = [getattr(message, name) for message in self.boxes.values()]
+        return float(np.mean(values)) if values else 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """A recorded run in numbers; rates in frames a second, times in milliseconds.
+
+    `overlay_frames` are the numbers, in the camera's source, of the overlay video's frames.
+    """
+
+    sent: int
+    results: int
+    dropped: int
+    overlays: int
+    masks: int
+    confidences: int
+    rate_hz: float
+    latency_p50_ms: float
+    latency_p95_ms: float
+    decode_ms: float
+    inference_ms: float
+    publish_ms: float
+    queue_ms: float
+    overlay_frames: list[int]
+
+
+def to_row(
+    box: RotatedBox, *, clip: str, frame: int, time_s: float, latency_ms: float
+) -> ResultRow:
+    """A box message as a row of the table."""
+    corners = [value for corner in box.corners for value in (corner.x, corner.y)]
+    return ResultRow(
+        clip,
+        frame,
+        time_s,
+        box.target_id,
+        box.label,
+        STATE_NAMES[box.state],
+        box.confidence,
+        box.center_x,
+        box.center_y,
+        box.size_x,
+        box.size_y,
+        box.theta,
+        *corners,
+        mask_area=box.mask_area,
+        age=box.age,
+        latency_ms=latency_ms,
+    )
+
+
+def _described(default: Any, text: str) -> Any:
+    return field(default=default, metadata={"text": text})
+
+
+@dataclass(frozen=True)
+class RecorderOptions:
+    """The node's parameters, each with its default and meaning."""
+
+    clip: str = _described("clip", "name of the clip in the CSV")
+    video: str = _described("", "overlay video to write (MP4); empty: none")
+    csv: str = _described("", "table of boxes and confidence to write; empty: none")
+    masks: str = _described("", "folder for the label images (PNG by frame number); empty: none")
+    report: str = _described("", "JSON file for rate, latency and counts; empty: none")
+    fps: float = _described(25.0, "frames a second of the video; 0: as the stamps say")
+    patience: float = _described(30.0, "seconds without any message after which to give up")
+
+
+class DemoRecorder(Node):
+    """Receives the tracker's results. `run` returns when the camera's last image is answered."""
+
+    def __init__(self, **node_options: Any) -> None:
+        super().__init__("demo_recorder", **node_options)
+        values = {}
+        for option in fields(RecorderOptions):
+            text = ParameterDescriptor(description=option.metadata["text"], read_only=True)
+            values[option.name] = self.declare_parameter(option.name, option.default, text).value
+        self.options = RecorderOptions(**values)
+        self.tally = Tally()
+        self._heard = time.monotonic()
+        self._pending: tuple[int, NDArray[np.uint8]] | None = None
+        self._video_time_s = 0.0
+        self._video_stamp_ns: int | None = None
+        self._writer: VideoWriter | None = None
+        if self.options.masks:
+            Path(self.options.masks).mkdir(parents=True, exist_ok=True)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        # Best effort fits every offer; the depth covers what a slow moment leaves waiting.
+        images = QoSProfile(depth=IMAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        results = QoSProfile(depth=RESULT_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(Header, "sent", self._on_sent, SENT_QOS)
+        self.create_subscription(RotatedBoxArray, "rotated_boxes", self._on_boxes, results)
+        self.create_subscription(Confidence, "confidence", self._on_confidence, results)
+        self.create_subscription(Image, "mask", self._on_mask, images)
+        if self.options.masks:
+            self.create_subscription(Image, "label_image", self._on_labels, images)
+        if self.options.video:
+            self.create_subscription(Image, "overlay", self._on_overlay, images)
+
+    def run(self) -> None:
+        """Receive until the stream has ended.
+
+        Raises:
+            TimeoutError: nothing came for `patience` seconds and there is no result at all.
+        """
+        self._heard = time.monotonic()
+        while not self.tally.complete:
+            rclpy.spin_once(self, timeout_sec=0.1)
+            if time.monotonic() - self._heard > self.options.patience:
+                if not self.tally.boxes:
+                    raise TimeoutError(f"no result within {self.options.patience:g} s")
+                self.get_logger().warning("the last image was never answered")
+                break
+        end = time.monotonic() + SETTLE_S
+        while (left := end - time.monotonic()) > 0:
+            rclpy.spin_once(self, timeout_sec=left)
+
+    def save(self) -> None:
+        """Write the files asked for."""
+        self._write_pending()
+        if self._writer is not None:
+            self._writer.close()
+        if self.options.csv:
+            write_results(self.options.csv, self.tally.rows(self.options.clip))
+        if self.options.report:
+            text = json.dumps(asdict(self.tally.report()), indent=2)
+            Path(self.options.report).write_text(text + "\n", encoding="utf-8")
+
+    def abort(self) -> None:
+        """Leave no half-written video."""
+        if self._writer is not None:
+            self._writer.abort()
+
+    def _on_sent(self, message: Header) -> None:
+        self._heard = time.monotonic()
+        if message.frame_id == END_OF_STREAM:
+            self.tally.ended = True
+            return
+        stamp = _nanoseconds(message)
+        self.tally.sent[stamp] = int(message.frame_id)
+        self.tally.last_sent_ns = stamp
+
+    def _on_boxes(self, message: RotatedBoxArray) -> None:
+        self._heard = time.monotonic()
+        now = self.get_clock().now().nanoseconds
+        self.tally.add_boxes(_nanoseconds(message.header), message, now)
+
+    def _on_confidence(self, message: Confidence) -> None:
+        if message.target_ids:
+            self.tally.confidences.add(_nanoseconds(message.header))
+
+    def _on_mask(self, message: Image) -> None:
+        if self.tally.first_ns is not None:
+            self.tally.masks.add(_nanoseconds(message.header))
+
+    def _on_labels(self, message: Image) -> None:
+        frame = self.tally.sent.get(_nanoseconds(message.header))
+        if frame is not None:
+            path = Path(self.options.masks) / mask_name(frame)
+            cv2.imwrite(str(path), pixels(message, channels=1))
+
+    def _on_overlay(self, message: Image) -> None:
+        stamp = _nanoseconds(message.header)
+        if self._pending is not None and stamp > self._pending[0]:
+            self._write_pending()
+        # A frame may be answered twice, the second time with the target just set: keep that one.
+        self._pending = (stamp, pixels(message, channels=3))
+
+    def _write_pending(self) -> None:
+        if self._pending is None:
+            return
+        stamp, image = self._pending
+        self._pending = None
+        if self.tally.first_ns is None or stamp < self.tally.first_ns:
+            return
+        if self._writer is None:
+            self._writer = VideoWriter(self.options.video, fps=self.options.fps or 1.0)
+        if self._video_stamp_ns is not None:
+            elapsed = (stamp - self._video_stamp_ns) / NANOSECONDS
+            self._video_time_s += min(elapsed, MAX_STILL_S)
+        self._video_stamp_ns = stamp
+        time_s = None if self.options.fps else self._video_time_s
+        self._writer.write(image, time_s=time_s)
+        self.tally.overlays.append(stamp)
+
+
+def mask_name(frame: int) -> str:
+    """File name of a frame's label image."""
+    return f"{frame:06d}.png"
+
+
+def pixels(message: Image, *, channels: int) -> NDArray[np.uint8]:
+    """The pixels of an 8-bit image message of the tracker, (H, W) or (H, W, 3), as a copy."""
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    plane = rows[:, : message.width * channels].copy()
+    return plane if channels == 1 else plane.reshape(message.height, message.width, channels)
+
+
+def _nanoseconds(header: Header) -> int:
+    return ClockTime.from_msg(header.stamp).nanoseconds
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point; Ctrl-C ends the recording and keeps what was received."""
+    rclpy.init(args=args)
+    node: DemoRecorder | None = None
+    try:
+        node = DemoRecorder()
+        try:
+            node.run()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            if not node.tally.boxes:
+                return 1
+        node.save()
+    except (ValueError, OSError, ImportError) as error:
+        print(f"demo_recorder: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        if node is not None:
+            node.abort()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
