@@ -4,17 +4,33 @@
 
 from siammask_ros.network.backbones import BackboneMaps
 from siammask_ros.network.build import ARCHITECTURES, build_network
+from siammask_ros.network.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    checked_device,
+    load_network,
+    read_checkpoint,
+    save_network,
+)
 from siammask_ros.network.correlation import depthwise_correlation
+from siammask_ros.network.inference import fuse_for_inference
 from siammask_ros.network.siammask import ExemplarKernels, SearchOutput, SiamMask
 from siammask_ros.network.windows import extract_windows
 
 __all__ = [
     "ARCHITECTURES",
     "BackboneMaps",
+    "Checkpoint",
+    "CheckpointError",
     "ExemplarKernels",
     "SearchOutput",
     "SiamMask",
     "build_network",
+    "checked_device",
     "depthwise_correlation",
     "extract_windows",
+    "fuse_for_inference",
+    "load_network",
+    "read_checkpoint",
+    "save_network",
 ]

@@ -35,6 +35,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """(N, C, H, W) -> the same shape."""
         return functional.relu(self.second(self.first(inputs)) + inputs, inplace=True)
 
 
@@ -62,12 +63,14 @@ class CompactBackbone(nn.Module):
     ) -> None:
         super().__init__()
         if len(channels) != len(blocks):
-            raise ValueError(f"channels {tuple(channels)} and blocks {tuple(blocks)} differ in length")
+            raise ValueError(
+                f"channels {tuple(channels)} and blocks {tuple(blocks)} differ in length"
+            )
         self.channels = tuple(channels)
-        self.input_is_raw = True
+        self.scales_input = True
         self.stages = nn.ModuleList()
         width_in = IMAGE_CHANNELS
-        for level, (width, count) in enumerate(zip(channels, blocks)):
+        for level, (width, count) in enumerate(zip(channels, blocks, strict=True)):
             last = level == len(channels) - 1
             stage: list[nn.Module] = [ConvNorm(width_in, width, 3, stride=2)]
             for block in range(count):
@@ -76,11 +79,143 @@ class CompactBackbone(nn.Module):
             self.stages.append(nn.Sequential(*stage))
             width_in = width
 
+    @property
+    def stem(self) -> ConvNorm:
+        """The first convolution."""
+        stage = self.stages[0]
+        assert isinstance(stage, nn.Sequential)
+        stem = stage[0]
+        assert isinstance(stem, ConvNorm)
+        return stem
+
     def forward(self, patch: Tensor) -> BackboneMaps:
         """(N, 3, H, W) BGR 0..255 -> maps of stride 2, 4, 8."""
-        features = patch * self.INPUT_SCALE + self.INPUT_OFFSET if self.input_is_raw else patch
+        features = patch * self.INPUT_SCALE + self.INPUT_OFFSET if self.scales_input else patch
         pyramid: list[Tensor] = []
         for stage in self.stages:
             features = stage(features)
             pyramid.append(features)
         return BackboneMaps(deep=(features,), pyramid=tuple(pyramid))
+
+
+class BottleneckBlock(nn.Module):
+    """1x1, 3x3 and 1x1 convolution and the identity, or a projection where the shape changes.
+
+    Args:
+        in_channels: width of the input.
+        channels: width of the 3x3 convolution; the block's output is four times as wide.
+        stride: 1 or 2. With stride 2 the 3x3 convolution has no padding, as SiamMask wants it.
+        dilation: of the 3x3 convolution.
+        shortcut: kernel size of the projection, or None for the identity.
+    """
+
+    EXPANSION = 4
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        shortcut: int | None = None,
+    ) -> None:
+        super().__init__()
+        out_channels = channels * self.EXPANSION
+        padding = dilation if stride == 1 else 0
+        self.reduce = ConvNorm(in_channels, channels, 1)
+        self.spatial = ConvNorm(
+            channels, channels, 3, stride=stride, padding=padding, dilation=dilation
+        )
+        self.expand = ConvNorm(channels, out_channels, 1, activate=False)
+        self.shortcut: nn.Module = nn.Identity()
+        if shortcut is not None:
+            self.shortcut = ConvNorm(
+                in_channels,
+                out_channels,
+                shortcut,
+                stride=stride,
+                padding=padding if shortcut > 1 else 0,
+                dilation=dilation if shortcut > 1 else 1,
+                activate=False,
+            )
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, 4 * channels, H', W')."""
+        residual: Tensor = self.expand(self.spatial(self.reduce(inputs)))
+        return functional.relu(residual.add_(self.shortcut(inputs)), inplace=True)
+
+
+class ResNetStage(NamedTuple):
+    """Sizes of one stage of a ResNet."""
+
+    blocks: int
+    channels: int
+    stride: int
+    dilation: int
+
+
+RESNET50_STAGES = (
+    ResNetStage(blocks=3, channels=64, stride=1, dilation=1),
+    ResNetStage(blocks=4, channels=128, stride=2, dilation=1),
+    ResNetStage(blocks=6, channels=256, stride=1, dilation=2),
+)
+"""ResNet-50 to the end of stage 4 (conv4_x), dilated instead of strided (appendix A, table 8)."""
+
+
+class ResNet(nn.Module):
+    """ResNet with bottleneck blocks, cut and dilated to stride 8.
+
+    Where it differs from the usual ResNet it follows the code that the published weights were
+    trained with: no padding in the stem and in the strided stage, 3x3 projections wherever stride
+    or dilation begin, half the dilation in the first block of a dilated stage.
+
+    Args:
+        stages: the stages after the stem, at least two.
+        deep_stages: 1-based stages whose outputs go to the adjust layer, shallowest first.
+    """
+
+    STEM_CHANNELS = 64
+    STEM_KERNEL = 7
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[ResNetStage] = RESNET50_STAGES,
+        deep_stages: Sequence[int] = (3,),
+    ) -> None:
+        super().__init__()
+        self.deep_stages = tuple(deep_stages)
+        self.stem = ConvNorm(IMAGE_CHANNELS, self.STEM_CHANNELS, self.STEM_KERNEL, stride=2)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stages = nn.ModuleDict()
+        width = self.STEM_CHANNELS
+        for number, stage in enumerate(stages, start=1):
+            keeps_grid = stage.stride == 1 and stage.dilation == 1
+            first = BottleneckBlock(
+                width,
+                stage.channels,
+                stride=stage.stride,
+                dilation=max(stage.dilation // 2, 1),
+                shortcut=1 if keeps_grid else 3,
+            )
+            width = stage.channels * BottleneckBlock.EXPANSION
+            rest = (
+                BottleneckBlock(width, stage.channels, dilation=stage.dilation)
+                for _ in range(stage.blocks - 1)
+            )
+            self.stages[str(number)] = nn.Sequential(first, *rest)
+
+    def forward(self, patch: Tensor) -> BackboneMaps:
+        """(N, 3, H, W) BGR 0..255 -> stem (after ReLU), stage 1 and stage 2 as the pyramid.
+
+        For H = 255 the maps are 125, 63 and 31 pixels wide, for 127 they are 61, 31 and 15.
+        """
+        features: Tensor = self.stem(patch)
+        outputs = [features]
+        features = self.pool(features)
+        for stage in self.stages.values():
+            features = stage(features)
+            outputs.append(features)
+        deep = tuple(outputs[number] for number in self.deep_stages)
+        return BackboneMaps(deep=deep, pyramid=tuple(outputs[:3]))

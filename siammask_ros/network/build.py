@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from siammask_ros.network.backbones import CompactBackbone
+from siammask_ros.network.backbones import RESNET50_STAGES, BottleneckBlock, CompactBackbone, ResNet
 from siammask_ros.network.heads import AdjustLayer, CorrelationBranch, PredictionHead
-from siammask_ros.network.refiners import CompactRefiner
-from siammask_ros.network.siammask import SiamMask
+from siammask_ros.network.refiners import CompactRefiner, SiamMaskRefiner
+from siammask_ros.network.siammask import COARSE_SIZE, SiamMask
 
 CLASSES = 2
 BOX_COORDINATES = 4
@@ -41,7 +42,29 @@ def _build_compact(
     )
 
 
-_BUILDERS: dict[str, Callable[..., SiamMask]] = {"compact": _build_compact}
+def _build_resnet50(*, refine: bool, anchors: int = 5) -> SiamMask:
+    """SiamMask of the paper: ResNet-50, coarse masks, and refinement if asked for."""
+    width = 256
+    return SiamMask(
+        backbone=ResNet(stages=RESNET50_STAGES),
+        adjust=AdjustLayer(RESNET50_STAGES[-1].channels * BottleneckBlock.EXPANSION, width),
+        score_branch=CorrelationBranch(width, width),
+        box_branch=CorrelationBranch(width, width),
+        mask_branch=CorrelationBranch(width, width),
+        score_head=PredictionHead(width, CLASSES * anchors),
+        box_head=PredictionHead(width, BOX_COORDINATES * anchors),
+        coarse_mask_head=PredictionHead(width, COARSE_SIZE * COARSE_SIZE),
+        refiner=SiamMaskRefiner(response_channels=width) if refine else None,
+        architecture="siammask_r50_refine" if refine else "siammask_r50_base",
+        default_preset="davis" if refine else "base",
+    )
+
+
+_BUILDERS: dict[str, Callable[..., SiamMask]] = {
+    "compact": _build_compact,
+    "siammask_r50_refine": partial(_build_resnet50, refine=True),
+    "siammask_r50_base": partial(_build_resnet50, refine=False),
+}
 ARCHITECTURES = tuple(_BUILDERS)
 
 

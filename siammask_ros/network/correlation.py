@@ -60,14 +60,17 @@ class _DepthwiseCorrelation(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, search: Tensor, kernel: Tensor) -> Tensor:
+    def forward(ctx: Any, search: Tensor, kernel: Tensor) -> Tensor:  # noqa: ANN401
         ctx.save_for_backward(search, kernel)
         return _correlate(search, kernel)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def backward(  # torch types neither ctx nor the gradients
+        ctx: Any,  # noqa: ANN401
+        *gradients: Tensor,
+    ) -> tuple[Tensor | None, Tensor | None]:
         search, kernel = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
+        gradient = gradients[0]
         search_gradient = kernel_gradient = None
         if ctx.needs_input_grad[0]:
             padding = (kernel.shape[2] - 1, kernel.shape[3] - 1)
@@ -77,7 +80,9 @@ class _DepthwiseCorrelation(torch.autograd.Function):
         return search_gradient, kernel_gradient
 
 
-def depthwise_correlation_padded(search: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
+def depthwise_correlation_padded(
+    search: Tensor, kernel: Tensor, padding: tuple[int, int]
+) -> Tensor:
     """:func:`depthwise_correlation` of the search map zero-padded by (rows, columns) pixels."""
     rows, columns = padding
     if torch.is_grad_enabled() and (search.requires_grad or kernel.requires_grad):

@@ -36,5 +36,6 @@ class ConvNorm(nn.Module):
         self.activate = activate
 
     def forward(self, inputs: Tensor) -> Tensor:
+        """(N, in, H, W) -> (N, out, H', W')."""
         outputs: Tensor = self.norm(self.conv(inputs))
         return functional.relu(outputs, inplace=True) if self.activate else outputs

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +15,8 @@ from siammask_ros.network.windows import extract_windows
 
 REFINED_SIZE = 127
 """Side of a refined mask: that of the exemplar patch, in search-patch pixels."""
+PYRAMID_SCALES = (4, 2, 1)
+"""Pixels of the backbone maps (finest first) per response, the responses' stride being 8."""
 KERNEL_AREA = 25
 """Pixels of an exemplar kernel: the correlation is a sum over so many products."""
 
@@ -84,7 +87,7 @@ class CompactRefiner(nn.Module):
                 columns * scale - self.PAD * scale,
                 (self.WINDOW + 1) * scale - 1,
             )
-            for level, scale in zip(pyramid, (4, 2, 1))
+            for level, scale in zip(pyramid, PYRAMID_SCALES, strict=True)
         )  # (K, ., 63, 63), (K, ., 31, 31), (K, ., 15, 15)
         responses = extract_windows(
             mask_responses / KERNEL_AREA,
@@ -100,3 +103,114 @@ class CompactRefiner(nn.Module):
         merged = self.merge63(self.up63(merged) + self.lateral63(fine))
         logits: Tensor = self.predict(functional.relu(self.up127(merged), inplace=True))
         return logits[:, 0]  # (K, 1, 127, 127) -> (K, 127, 127)
+
+
+class _TwoConvs(nn.Module):
+    """Two padded 3x3 convolutions with bias, a ReLU after each."""
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
+        self.second = nn.Conv2d(hidden_channels, out_channels, 3, padding=1)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        hidden = functional.relu(self.first(inputs), inplace=True)
+        return functional.relu(self.second(hidden), inplace=True)
+
+
+class RefinerLevel(NamedTuple):
+    """Sizes of one refinement step (U_k of figure 3)."""
+
+    window: int
+    """Side of the maps it merges."""
+    pad: int
+    """Zero pixels before the backbone map's first one that the window of response 0 takes in."""
+    lateral: tuple[int, int, int]
+    """Widths of the convolutions on the backbone window."""
+    running: int
+    """Width of the running map, equal to the last of ``lateral``."""
+    out_size: int
+    """Side of what it returns."""
+    out_channels: int
+    """Width of what it returns."""
+
+
+SIAMMASK_LEVELS = (
+    RefinerLevel(15, 4, (512, 128, 32), 32, 31, 16),
+    RefinerLevel(31, 8, (256, 64, 16), 16, 61, 4),
+    RefinerLevel(61, 16, (64, 16, 4), 4, REFINED_SIZE, 1),
+)
+
+
+class _MergeAndEnlarge(nn.Module):
+    """Add a backbone window to the running map, enlarge (nearest), and narrow by a 3x3."""
+
+    def __init__(self, level: RefinerLevel) -> None:
+        super().__init__()
+        self.out_size = level.out_size
+        self.lateral = _TwoConvs(*level.lateral)
+        self.running = _TwoConvs(level.running, level.running, level.running)
+        self.narrow = nn.Conv2d(level.running, level.out_channels, 3, padding=1)
+
+    def forward(self, running: Tensor, window: Tensor) -> Tensor:
+        merged = self.running(running) + self.lateral(window)
+        enlarged = functional.interpolate(merged, size=self.out_size, mode="nearest")
+        narrowed: Tensor = self.narrow(enlarged)
+        return narrowed
+
+
+class SiamMaskRefiner(nn.Module):
+    """Refiner of the paper: the response vector grows to 127x127 in three steps.
+
+    Args:
+        response_channels: channels of the mask branch.
+        levels: the steps, coarsest first; the backbone maps are taken in reverse order.
+    """
+
+    def __init__(
+        self,
+        *,
+        response_channels: int,
+        levels: Sequence[RefinerLevel] = SIAMMASK_LEVELS,
+    ) -> None:
+        super().__init__()
+        first = levels[0]
+        self.grow = nn.ConvTranspose2d(
+            response_channels, first.running, first.window, stride=first.window
+        )
+        self.sizes = tuple(levels)
+        self.levels = nn.ModuleList(_MergeAndEnlarge(level) for level in levels)
+
+    def forward(
+        self,
+        mask_responses: Tensor,
+        pyramid: tuple[Tensor, ...],
+        sample_index: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+    ) -> Tensor:
+        """Refine the masks of K chosen responses.
+
+        Args:
+            mask_responses: (N, C, 25, 25).
+            pyramid: maps of stride 2, 4, 8: (N, 64, 125, 125), (N, 256, 63, 63), (N, 512, 31, 31).
+            sample_index, rows, columns: (K,) int64, which sample and which response.
+
+        Returns:
+            (K, 127, 127) logits.
+        """
+        vectors = mask_responses[sample_index, :, rows, columns]  # (K, C)
+        running: Tensor = self.grow(vectors[:, :, None, None])  # (K, 32, 15, 15)
+        steps = zip(
+            self.levels, self.sizes, reversed(pyramid), reversed(PYRAMID_SCALES), strict=True
+        )
+        for step, level, level_map, scale in steps:
+            window = extract_windows(
+                level_map,
+                sample_index,
+                rows * scale - level.pad,
+                columns * scale - level.pad,
+                level.window,
+            )
+            running = step(running, window)
+        return running[:, 0]  # (K, 1, 127, 127) -> (K, 127, 127)

@@ -88,6 +88,7 @@ class SiamMask(nn.Module):
         self.architecture = architecture
         self.default_preset = default_preset
         self.options: dict[str, object] = {}
+        self.is_fused = False
 
     @property
     def has_refiner(self) -> bool:
@@ -185,9 +186,7 @@ class SiamMask(nn.Module):
         if self.refiner is None:
             raise ValueError(f"{self.architecture} has no refiner")
         samples = _sample_index(output.mask_responses, rows, sample_index)
-        logits: Tensor = self.refiner(
-            output.mask_responses, output.pyramid, samples, rows, columns
-        )
+        logits: Tensor = self.refiner(output.mask_responses, output.pyramid, samples, rows, columns)
         return logits
 
     def mask_at(

@@ -41,7 +41,7 @@ def extract_windows(
 
 
 def _overlap(start: int, size: int, length: int) -> tuple[slice, slice]:
-    """The part of the window [start, start + size) inside [0, length): in the map, in the window."""
+    """Where the window [start, start + size) meets [0, length): in the map, in the window."""
     first = min(max(start, 0), length)
     last = max(min(start + size, length), first)
     return slice(first, last), slice(first - start, last - start)
@@ -54,27 +54,32 @@ class _ExtractWindows(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, corners: list[list[int]], size: int) -> Tensor:
+    def forward(  # torch does not type ctx
+        ctx: Any,  # noqa: ANN401
+        maps: Tensor,
+        corners: list[list[int]],
+        size: int,
+    ) -> Tensor:
         ctx.maps_shape, ctx.corners, ctx.size = maps.shape, corners, size
         ctx.memory_format = _memory_format(maps)
         height, width = maps.shape[2:]
         windows = torch.zeros(
             (len(corners), maps.shape[1], size, size), dtype=maps.dtype, device=maps.device
         ).contiguous(memory_format=ctx.memory_format)
-        for window, (sample, top, left) in zip(windows, corners):
+        for window, (sample, top, left) in zip(windows, corners, strict=True):
             map_rows, window_rows = _overlap(top, size, height)
             map_columns, window_columns = _overlap(left, size, width)
             window[:, window_rows, window_columns] = maps[sample, :, map_rows, map_columns]
         return windows
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
         gradient = gradients[0]
         height, width = ctx.maps_shape[2:]
         maps_gradient = torch.zeros(
             ctx.maps_shape, dtype=gradient.dtype, device=gradient.device
         ).contiguous(memory_format=ctx.memory_format)
-        for window, (sample, top, left) in zip(gradient, ctx.corners):
+        for window, (sample, top, left) in zip(gradient, ctx.corners, strict=True):
             map_rows, window_rows = _overlap(top, ctx.size, height)
             map_columns, window_columns = _overlap(left, ctx.size, width)
             maps_gradient[sample, :, map_rows, map_columns] += window[
