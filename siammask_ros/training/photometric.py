@@ -1,0 +1,82 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Colour, blur and noise augmentation of uint8 BGR patches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from siammask_ros.training.warp import Uint8Array
+
+
+@dataclass(frozen=True)
+class PhotometricConfig:
+    """Strength and probability of each photometric change; sizes in grey levels or pixels."""
+
+    gain: float = 0.25
+    channel_gain: float = 0.08
+    offset: float = 16.0
+    gamma: float = 0.25
+    desaturate_probability: float = 0.2
+    hue_probability: float = 0.15
+    hue_degrees: float = 20.0
+    blur_probability: float = 0.2
+    max_blur_kernel: int = 9
+    noise_probability: float = 0.25
+    noise_sigma: float = 6.0
+
+
+def jitter_colors(
+    patch: Uint8Array, rng: np.random.Generator, config: PhotometricConfig
+) -> Uint8Array:
+    """Return a copy of an HxWx3 uint8 BGR patch with other light, contrast and saturation."""
+    levels = np.linspace(0.0, 1.0, 256)
+    gamma = 2.0 ** rng.normal(0.0, config.gamma)
+    gain = 2.0 ** rng.normal(0.0, config.gain)
+    offset = rng.normal(0.0, config.offset)
+    channel_gains = 2.0 ** rng.normal(0.0, config.channel_gain, 3)
+    curve = 255.0 * gain * levels[:, None] ** gamma * channel_gains + offset  # 256x3
+    table = np.clip(np.round(curve), 0, 255).astype(np.uint8).reshape(1, 256, 3)
+    patch = np.asarray(cv2.LUT(patch, table), dtype=np.uint8)
+    if rng.random() < config.desaturate_probability:
+        grey = cv2.cvtColor(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+        amount = float(rng.uniform(0.3, 1.0))
+        patch = np.asarray(cv2.addWeighted(grey, amount, patch, 1.0 - amount, 0.0), np.uint8)
+    if rng.random() < config.hue_probability:
+        hsv = cv2.cvtColor(patch, cv2.COLOR_BGR2HSV)
+        half_degrees = int(rng.normal(0.0, config.hue_degrees) / 2) % 180  # OpenCV hue unit
+        hue = (hsv[..., 0].astype(np.int16) + half_degrees) % 180
+        hsv[..., 0] = hue.astype(np.uint8)
+        patch = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), dtype=np.uint8)
+    return patch
+
+
+def degrade(patch: Uint8Array, rng: np.random.Generator, config: PhotometricConfig) -> Uint8Array:
+    """Return the patch with camera faults: motion or defocus blur, sensor noise."""
+    if rng.random() < config.blur_probability:
+        size = 2 * int(rng.integers(1, config.max_blur_kernel // 2 + 1)) + 1
+        if rng.random() < 0.5:
+            patch = np.asarray(cv2.GaussianBlur(patch, (size, size), 0), dtype=np.uint8)
+        else:
+            patch = np.asarray(cv2.filter2D(patch, -1, motion_kernel(rng, size)), dtype=np.uint8)
+    if rng.random() < config.noise_probability:
+        sigma = rng.uniform(0.0, config.noise_sigma)
+        noise = rng.standard_normal(patch.shape, dtype=np.float32) * np.float32(sigma)
+        patch = np.clip(patch + noise, 0, 255).astype(np.uint8)
+    return patch
+
+
+def motion_kernel(rng: np.random.Generator, size: int) -> npt.NDArray[np.float32]:
+    """Return a size x size line kernel of random direction that sums to one."""
+    angle = rng.uniform(0.0, np.pi)
+    half = (size - 1) / 2
+    tip = half * np.array([np.cos(angle), np.sin(angle)])
+    kernel = np.zeros((size, size), np.float32)
+    start, end = np.round(half - tip).astype(int), np.round(half + tip).astype(int)
+    cv2.line(kernel, tuple(start.tolist()), tuple(end.tolist()), 1.0)
+    kernel /= kernel.sum()
+    return kernel

@@ -1,0 +1,164 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop: learns, resumes to the same numbers, stops on a bad loss."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_data import write_davis
+
+from siammask_ros.network import load_network
+from siammask_ros.training.config import DataConfig, TrainingConfig, load_training_config
+from siammask_ros.training.loop import (
+    NonFiniteLossError,
+    Trainer,
+    learning_rate_factor,
+    read_clips,
+    train,
+)
+from siammask_ros.training.samples import SampleConfig
+
+SMALL = {"channels": (8, 8, 8), "blocks": (1, 1, 2), "width": 8, "refiner_widths": (8, 8, 4)}
+PLAIN_PAIRS = SampleConfig(
+    video_share=1.0,
+    image_share=0.0,
+    composite_share=0.0,
+    negative_share=0.0,
+    distractor_probability=0.0,
+    occluder_probability=0.0,
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> TrainingConfig:
+    root = tmp_path / "data"
+    write_davis(root)
+    return TrainingConfig(
+        name="tiny",
+        architecture_options=SMALL,
+        steps=4,
+        batch_size=2,
+        workers=0,
+        log_steps=1,
+        data=DataConfig(davis_root=str(root), rendered=False),
+    )
+
+
+def test_a_run_leaves_a_loadable_network_and_metrics(
+    config: TrainingConfig, tmp_path: Path
+) -> None:
+    result = train(config, tmp_path / "run", show_progress=False)
+    assert (result.steps, result.samples) == (4, 8)
+    network = load_network(result.checkpoint)
+    assert network.architecture == "compact"
+    rows = list(csv.DictReader((tmp_path / "run" / "tiny_metrics.csv").open()))
+    assert [int(r["step"]) for r in rows] == [1, 2, 3, 4]
+    assert all(float(r["mask"]) > 0 for r in rows)
+
+
+def test_a_resumed_run_ends_with_the_same_weights(config: TrainingConfig, tmp_path: Path) -> None:
+    whole = Trainer(config, tmp_path / "whole")
+    whole.run(read_clips(config), show_progress=False)
+
+    first = Trainer(config, tmp_path / "parts")
+    first.output.mkdir()
+    batches = first._batches(read_clips(config))
+    for _ in range(2):
+        first._optimise(next(batches))
+        first.step += 1
+    first.save()
+    second = Trainer(config, tmp_path / "parts")
+    assert second.resume()
+    assert second.step == 2
+    second.run(read_clips(config), show_progress=False)
+
+    for name, value in whole.network.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_training_lowers_the_loss(config: TrainingConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        config,
+        steps=60,
+        batch_size=4,
+        samples=PLAIN_PAIRS,
+        optimizer=dataclasses.replace(config.optimizer, warmup_steps=5, decay_steps=10),
+    )
+    train(config, tmp_path / "run", show_progress=False)
+    rows = list(csv.DictReader((tmp_path / "run" / "tiny_metrics.csv").open()))
+    for part in ("score", "box", "mask"):
+        losses = [float(r[part]) for r in rows]
+        assert sum(losses[-10:]) < 0.8 * sum(losses[:10]), part
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config: TrainingConfig, tmp_path: Path) -> None:
+    trainer = Trainer(config, tmp_path / "run")
+    with torch.no_grad():
+        next(trainer.network.parameters()).fill_(float("nan"))
+    with pytest.raises(NonFiniteLossError, match="step 0"):
+        trainer.run(read_clips(config), show_progress=False)
+    assert not trainer.state_path.exists()
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    config = TrainingConfig(steps=1000)
+    config = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, warmup_steps=100, decay_steps=200)
+    )
+    factors = [learning_rate_factor(step, config) for step in range(1000)]
+    assert factors[0] == pytest.approx(0.01)
+    assert factors[99:801] == [1.0] * 702
+    assert factors[900] == pytest.approx(0.5)
+    assert factors[999] < 1e-3
+    assert sorted(factors[800:], reverse=True) == factors[800:]
+
+
+def test_settings_come_from_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("steps: 12\nsamples:\n  wide_shift: 30.0\n  photometric:\n    gain: 0.5\n")
+    config = load_training_config(path)
+    assert config.steps == 12
+    assert config.samples.wide_shift == 30.0
+    assert config.samples.photometric.gain == 0.5
+    assert config.optimizer == TrainingConfig().optimizer
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("steps: 12\n")
+    config = load_training_config(path, overrides=["steps=7", "data.davis_exclude=[bear, bus]"])
+    assert config.steps == 7
+    assert config.data.davis_exclude == ("bear", "bus")
+    with pytest.raises(ValueError, match="expected name=value, got 'steps'"):
+        load_training_config(path, overrides=["steps"])
+    with pytest.raises(ValueError, match="stpes"):
+        load_training_config(path, overrides=["stpes=7"])
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    shipped = Path(__file__).parent.parent / "config" / "training"
+    names = sorted(path.name for path in shipped.glob("*.yaml"))
+    assert "compact.yaml" in names
+    for name in names:
+        assert load_training_config(shipped / name).steps > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("stpes: 3\n", "stpes"),
+        ("samples:\n  colour: 1\n", "samples: unknown setting colour"),
+        ("precision: float8\n", "float8"),
+        ("- a\n", "expected a mapping"),
+    ],
+)
+def test_bad_settings_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_training_config(path)
