@@ -28,6 +28,7 @@ from siammask_ros.evaluation.reference import (
     TruthReplay,
     reference_factory,
 )
+from siammask_ros.evaluation.rendered import RenderedSequence
 from siammask_ros.evaluation.report import (
     comparison_markdown,
     evaluation_json,
@@ -48,6 +49,7 @@ __all__ = [
     "LabelledSequence",
     "NeverMoves",
     "OpenCvTracker",
+    "RenderedSequence",
     "Result",
     "SequenceScore",
     "Tracker",

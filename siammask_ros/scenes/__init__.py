@@ -3,14 +3,24 @@
 """Rendered video with exact masks, for tests, the demo and training (numpy and OpenCV only)."""
 
 from siammask_ros.scenes.compositing import paste, similarity, soft_mask
+from siammask_ros.scenes.motion import Keyframe, KeyframePath
+from siammask_ros.scenes.options import SCENARIOS, Actor, Role, SceneOptions, scenario
 from siammask_ros.scenes.pairs import PairOptions, RenderedPair, render_pair
+from siammask_ros.scenes.sequence import SceneFrame, render_sequence
 from siammask_ros.scenes.shapes import random_shape_mask
 from siammask_ros.scenes.sprites import Sprite, look_alike, random_backdrop, random_sprite
 from siammask_ros.scenes.textures import noise_field, random_palette, random_texture
 
 __all__ = [
+    "SCENARIOS",
+    "Actor",
+    "Keyframe",
+    "KeyframePath",
     "PairOptions",
     "RenderedPair",
+    "Role",
+    "SceneFrame",
+    "SceneOptions",
     "Sprite",
     "look_alike",
     "noise_field",
@@ -21,6 +31,8 @@ __all__ = [
     "random_sprite",
     "random_texture",
     "render_pair",
+    "render_sequence",
+    "scenario",
     "similarity",
     "soft_mask",
 ]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -93,31 +93,74 @@ def paste(
         128 is inside.
 
     """
-    if patch.shape[:2] != mask.shape[:2]:
-        raise ValueError(f"patch {patch.shape} and mask {mask.shape} differ in size")
     height, width = image.shape[:2]
     coverage = np.zeros((height, width), np.uint8)
     alpha = soft_mask(mask, feather_px=feather_px)
+    layer = warp_layer(patch, alpha, matrix, (width, height))
+    if layer is not None:
+        draw_layer(image, layer)
+        coverage[layer.window] = layer.alpha
+    return coverage
+
+
+class Layer(NamedTuple):
+    """A transformed patch in a window of the image."""
+
+    window: tuple[slice, slice]
+    """Rows and columns of the image."""
+    color: ImageBgr
+    alpha: Alpha
+
+
+def warp_layer(
+    patch: ImageBgr,
+    alpha: Alpha,
+    matrix: Matrix,
+    size_wh: tuple[int, int],
+    *,
+    margin_px: int = 0,
+) -> Layer | None:
+    """Transform a patch and its coverage into the window of the image that it touches.
+
+    Args:
+        patch: hxwx3 uint8.
+        alpha: hxw uint8 coverage.
+        matrix: 2x3 or 3x3, patch pixels to image pixels.
+        size_wh: size of the image.
+        margin_px: widens the window on all sides, to leave room for a blur.
+
+    Returns:
+        The layer, None where nothing of it lies in the image.
+
+    """
+    if patch.shape[:2] != alpha.shape[:2]:
+        raise ValueError(f"patch {patch.shape} and mask {alpha.shape} differ in size")
     x, y, w, h = cv2.boundingRect(alpha)
     if w == 0 or h == 0:
-        return coverage
+        return None
     alpha, patch = alpha[y : y + h, x : x + w], patch[y : y + h, x : x + w]
-    full = as_homography(matrix)
-    full = full @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
+    full = as_homography(matrix) @ np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]])
     corners = transform_points(full, np.array([[-1, -1], [w, -1], [w, h], [-1, h]], np.float64))
-    left, top = np.clip(np.floor(corners.min(axis=0)), 0, [width, height]).astype(int)
-    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, [width, height]).astype(int)
+    lowest = np.clip(np.floor(corners.min(axis=0)) - margin_px, 0, size_wh)
+    highest = np.clip(np.ceil(corners.max(axis=0)) + 1 + margin_px, 0, size_wh)
+    left, top = (int(value) for value in lowest)
+    right, bottom = (int(value) for value in highest)
     if right <= left or bottom <= top:
-        return coverage
+        return None
     patch, alpha, full = _shrink(patch, alpha, full)
     full = np.array([[1.0, 0.0, -left], [0.0, 1.0, -top], [0.0, 0.0, 1.0]]) @ full
-    size = (int(right - left), int(bottom - top))
-    moved_alpha = _warp(alpha, full, size, border=cv2.BORDER_CONSTANT)
-    moved_patch = _warp(patch, full, size, border=cv2.BORDER_REPLICATE)
-    window = image[top:bottom, left:right]
-    window[:] = blend(window, moved_patch, moved_alpha)
-    coverage[top:bottom, left:right] = moved_alpha
-    return coverage
+    size = (right - left, bottom - top)
+    return Layer(
+        (slice(top, bottom), slice(left, right)),
+        _warp(patch, full, size, border=cv2.BORDER_REPLICATE),
+        _warp(alpha, full, size, border=cv2.BORDER_CONSTANT),
+    )
+
+
+def draw_layer(image: ImageBgr, layer: Layer) -> None:
+    """Blend a layer into its image, in place."""
+    window = image[layer.window]
+    window[:] = blend(window, layer.color, layer.alpha)
 
 
 def blend(below: ImageBgr, above: ImageBgr, alpha: Alpha) -> ImageBgr:
@@ -203,11 +246,14 @@ def shade(patch: ImageBgr, alpha: Alpha, *, strength: float, angle: float) -> Im
     return uint8(cv2.addWeighted(patch, 1.0, cv2.merge([field] * 3), 1.0, -127.5))
 
 
-def motion_blur(image: ImageBgr, shift_xy: tuple[float, float]) -> ImageBgr:
-    """The image smeared evenly along ``shift_xy`` (px), centred: a shutter open on the way.
+def motion_blur(
+    image: NDArray[np.uint8], shift_xy: tuple[float, float], *, outside: int | None = None
+) -> NDArray[np.uint8]:
+    """The image (or coverage) smeared evenly along ``shift_xy`` (px), centred.
 
-    The smear is built by halving: the mean of the image and its copy half the way on, then a
-    quarter, and so on, each rounded to whole pixels.
+    That is what a shutter does that is open on the way. The smear is built by halving: the mean
+    of the image and its copy half the way on, then a quarter, and so on, each rounded to whole
+    pixels. ``outside`` is the value around the image; mirrored if None.
     """
     levels = int(np.ceil(np.log2(max(float(np.hypot(*shift_xy)), 1.0))))
     if levels == 0:
@@ -215,7 +261,9 @@ def motion_blur(image: ImageBgr, shift_xy: tuple[float, float]) -> ImageBgr:
     steps = [np.rint(np.asarray(shift_xy) / 2.0 ** (k + 1)).astype(int) for k in range(levels)]
     start = np.sum(steps, axis=0) // 2
     reach = int(np.abs(np.sum(np.abs(steps), axis=0)).max()) + 1
-    padded = uint8(cv2.copyMakeBorder(image, reach, reach, reach, reach, cv2.BORDER_REFLECT_101))
+    border = cv2.BORDER_REFLECT_101 if outside is None else cv2.BORDER_CONSTANT
+    sides = (reach, reach, reach, reach)
+    padded = uint8(cv2.copyMakeBorder(image, *sides, border, value=outside or 0))
     for step_x, step_y in steps:
         moved = np.roll(padded, (int(step_y), int(step_x)), axis=(0, 1))
         padded = uint8(cv2.addWeighted(padded, 0.5, moved, 0.5, 0.0))

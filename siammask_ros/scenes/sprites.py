@@ -146,6 +146,19 @@ def look_alike(rng: np.random.Generator, sprite: Sprite) -> Sprite:
     )
 
 
+def random_block(rng: np.random.Generator, *, canvas: int = CANVAS) -> Sprite:
+    """A textured square that fills most of the canvas: a wall, a pillar, a van."""
+    check_size("canvas", (canvas, canvas), 16)
+    square = np.array([[0.04, 0.04], [0.96, 0.04], [0.96, 0.96], [0.04, 0.96]])
+    texture = shade(
+        random_texture(rng, (canvas, canvas)),
+        fill_part(Part(square), canvas),
+        strength=rng.uniform(0.1, 0.4),
+        angle=rng.uniform(-np.pi, 0.0),
+    )
+    return Sprite((Part(square),), (texture,), (0,))
+
+
 def random_backdrop(
     rng: np.random.Generator, size_wh: tuple[int, int], *, clutter: int | None = None
 ) -> ImageBgr:
