@@ -51,6 +51,7 @@ ARROWS = {
     "drawing": {"geometry"},
     "video": {"geometry"},
     "results": {"geometry"},
+    "offline": {"crop", "drawing", "geometry", "longterm", "results", "video"},
     "cli": {"*"},
     "ros": {"*"},
 }

@@ -1,0 +1,391 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command `siammask`. Exit status 0, 1 (it failed: one line says why), 2 (wrong usage)."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from siammask_ros.drawing import Image
+    from siammask_ros.longterm import LongTermTracker
+    from siammask_ros.offline import TrackedFrame
+    from siammask_ros.tracker import SiamMaskTracker
+
+DEBUG_FLAG = "--debug"
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
+BOX_NUMBERS = 4
+SHEET_FRAMES = 8
+"""Frames on the contact sheet of a video."""
+USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
+"""What a user can mend; anything else is a bug of ours and shows its traceback."""
+
+app = typer.Typer(
+    name="siammask",
+    help="Follow targets in video with SiamMask: a mask, a rotated box and a confidence a frame.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+evaluate_app = typer.Typer(no_args_is_help=True, help="Score a tracker on a labelled data set.")
+app.add_typer(evaluate_app, name="eval")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = DEBUG_FLAG in given
+    try:
+        app(args=[argument for argument in given if argument != DEBUG_FLAG], prog_name="siammask")
+    except USER_ERRORS as error:
+        if debug:
+            raise
+        _complain(f"siammask: {error}")
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        _complain("siammask: interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201 - this is a command
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - called by typer
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"siammask {version('siammask_ros')}")
+        except PackageNotFoundError:
+            typer.echo("siammask (source tree, not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: FBT002 - the callback handles it
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+    debug: Annotated[  # noqa: FBT002 - main() looks for it, anywhere on the line
+        bool, typer.Option(DEBUG_FLAG, help="Show the traceback of an error.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+Box4 = tuple[float, float, float, float]
+
+
+def parse_box(text: str) -> Box4:
+    """`x,y,width,height` in pixels.
+
+    Raises:
+        typer.BadParameter: the text is something else, or a side is not positive.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != BOX_NUMBERS or not all(math.isfinite(number) for number in numbers):
+        raise typer.BadParameter(f"{text!r} is not x,y,width,height in pixels")
+    x, y, width, height = numbers
+    if width <= 0 or height <= 0:
+        raise typer.BadParameter(f"the box {text!r} has no area")
+    return x, y, width, height
+
+
+class Preset(str, Enum):
+    """Settings of the tracker."""
+
+    auto = "auto"
+    davis = "davis"
+    vot = "vot"
+    vot18 = "vot18"
+    base = "base"
+    pysot = "pysot"
+    compact = "compact"
+
+
+WeightsOption = Annotated[
+    str, typer.Option("--weights", "-w", help="Checkpoint: a name such as compact, or a file.")
+]
+PresetOption = Annotated[
+    Preset, typer.Option("--preset", help="Tracker settings; auto: those of the checkpoint.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
+
+
+@app.command(
+    epilog="Example: siammask track clip.mp4 --box 120,80,60,90 --output out.mp4 --csv boxes.csv"
+)
+def track(  # noqa: PLR0917 - typer calls it by name
+    video: Annotated[Path, typer.Argument(help="Video file, or folder of images.")],
+    box: Annotated[
+        list[str],
+        typer.Option(
+            "--box", "-b", help="Target in the first frame: x,y,width,height. Repeatable."
+        ),
+    ],
+    weights: WeightsOption = "compact",
+    preset: PresetOption = Preset.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    label: Annotated[
+        list[str] | None, typer.Option("--label", help="A word for each target, in order.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Video with the results drawn on it (MP4)."),
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Table of boxes and confidence.")
+    ] = None,
+    masks: Annotated[
+        Path | None, typer.Option("--masks", help="Folder for a label image (PNG) a frame.")
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option("--sheet", help="One picture (PNG) with frames of the run.")
+    ] = None,
+    start: Annotated[int, typer.Option("--start", min=0, help="First frame.")] = 0,
+    frames: Annotated[int, typer.Option("--frames", min=0, help="Number of frames; 0: all.")] = 0,
+) -> None:
+    """Follow targets through a video; without any output named, write VIDEO_tracked.mp4."""
+    from siammask_ros.geometry import Box
+    from siammask_ros.offline import follow
+    from siammask_ros.video import open_video
+
+    boxes = [Box(*parse_box(text)) for text in box]
+    labels = label or []
+    if labels and len(labels) != len(boxes):
+        raise typer.BadParameter(f"{len(labels)} labels for {len(boxes)} boxes")
+    if output is None and csv is None and masks is None and sheet is None:
+        output = Path(f"{video.resolve().stem}_tracked.mp4")
+    with open_video(video, start=start, stop=start + frames if frames else None) as source:
+        follower = _load_follower(weights, preset, device, threads)
+        with _Results(source.name, source.fps, output, csv, masks, sheet) as results:
+            began = time.perf_counter()
+            shown = _progress(source, source.frame_count, source.name)
+            for tracked in follow(shown, follower, boxes, labels=labels):
+                results.add(tracked)
+            seconds = time.perf_counter() - began
+    count = results.frames
+    typer.echo(f"{count} frames in {seconds:.1f} s ({count / seconds:.1f} frames/s)")
+    for path in results.written:
+        typer.echo(f"  {path}")
+
+
+def _load_follower(weights: str, preset: Preset, device: str, threads: int) -> LongTermTracker:
+    from siammask_ros.longterm import LongTermTracker
+
+    return LongTermTracker(_load_tracker(weights, preset, device, threads))
+
+
+def _load_tracker(weights: str, preset: Preset, device: str, threads: int) -> SiamMaskTracker:
+    import torch
+
+    from siammask_ros.network import fuse_for_inference, load_network
+    from siammask_ros.tracker import SiamMaskTracker
+    from siammask_ros.tracker_config import TrackerConfig
+
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = load_network(weights, device=device)
+    name = network.default_preset if preset is Preset.auto else preset.value
+    return SiamMaskTracker(fuse_for_inference(network), TrackerConfig.preset(name))
+
+
+class _Results:
+    """The files that `track` was asked for; a video appears only when it is complete."""
+
+    def __init__(
+        self,
+        name: str,
+        fps: float,
+        video: Path | None,
+        csv: Path | None,
+        masks: Path | None,
+        sheet: Path | None,
+    ) -> None:
+        from siammask_ros.video import VideoWriter
+
+        self.frames = 0
+        self.written = [path for path in (video, csv, masks, sheet) if path is not None]
+        self._name = name
+        self._csv, self._masks, self._sheet = csv, masks, sheet
+        self._writer = None if video is None else VideoWriter(video, fps=fps)
+        self._rows: list[Any] = []
+        self._shown: list[tuple[Image, str]] = []
+        self._stride = 1
+        if masks is not None:
+            masks.mkdir(parents=True, exist_ok=True)
+
+    def add(self, tracked: TrackedFrame) -> None:
+        """Take the results of a frame."""
+        import cv2
+
+        from siammask_ros.drawing import draw_overlay
+
+        rows = tracked.rows(self._name)
+        if self._csv is not None:
+            self._rows += rows
+        if self._masks is not None:
+            path = self._masks / f"{tracked.frame.index:06d}.png"
+            if not cv2.imwrite(str(path), tracked.label_image()):
+                raise OSError(f"cannot write {path}")
+        if self._writer is not None or self._sheet is not None:
+            overlay = draw_overlay(tracked.frame.image_bgr, tracked.items())
+            if self._writer is not None:
+                self._writer.write(overlay)
+            if self._sheet is not None and self.frames % self._stride == 0:
+                words = [f"{row.state.lower()} {row.confidence:.2f}" for row in rows]
+                self._keep(overlay, ", ".join([f"frame {tracked.frame.index}", *words]))
+        self.frames += 1
+
+    def _keep(self, overlay: Image, caption: str) -> None:
+        """Keep some frames for the sheet, evenly spaced, however long the video is."""
+        self._shown.append((overlay, caption))
+        if len(self._shown) >= 4 * SHEET_FRAMES:
+            self._shown = self._shown[::2]
+            self._stride *= 2
+
+    def __enter__(self) -> _Results:  # noqa: PYI034 - Self is of Python 3.11
+        return self
+
+    def __exit__(self, kind: object, *exception: object) -> None:
+        if kind is not None:
+            if self._writer is not None:
+                self._writer.abort()
+            return
+        if self._writer is not None:
+            self._writer.close()
+        if self._csv is not None:
+            from siammask_ros.results import write_results
+
+            write_results(self._csv, self._rows)
+        if self._sheet is not None:
+            self._write_sheet(self._sheet)
+
+    def _write_sheet(self, path: Path) -> None:
+        import cv2
+
+        from siammask_ros.drawing import SheetSection, contact_sheet, evenly_spaced
+
+        chosen = [self._shown[i] for i in evenly_spaced(len(self._shown), SHEET_FRAMES)]
+        frames = [overlay for overlay, _ in chosen]
+        section = SheetSection(self._name, frames, [caption for _, caption in chosen])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(path), contact_sheet([section])):
+            raise OSError(f"cannot write {path}")
+
+
+def _progress(items: Iterable[Any], total: int | None, what: str) -> Iterator[Any]:
+    """The items, with a progress bar on the terminal's error stream while they are taken."""
+    from rich.console import Console
+    from rich.progress import track as show
+
+    console = Console(stderr=True)
+    yield from show(items, description=what, total=total, console=console, transient=True)
+
+
+class DatasetConvention(str, Enum):
+    """Which frames of a sequence count."""
+
+    davis = "davis"
+    tracked = "tracked"
+
+
+class EvaluatedTracker(str, Enum):
+    """SiamMask, or a tracker to compare with."""
+
+    siammask = "siammask"
+    never_moves = "never-moves"
+    truth = "truth"
+    csrt = "csrt"
+    kcf = "kcf"
+    mil = "mil"
+
+
+@evaluate_app.callback()
+def _evaluate() -> None:
+    """Score a tracker on a labelled data set."""
+
+
+@evaluate_app.command(
+    "davis",
+    epilog="Example: siammask eval davis DAVIS --split val --weights compact --output report",
+)
+def evaluate_davis_command(  # noqa: PLR0917 - typer calls it by name
+    root: Annotated[Path, typer.Argument(help="Folder with JPEGImages and Annotations.")],
+    sequences: Annotated[
+        str, typer.Option("--sequences", help="Names, separated by commas; by default all.")
+    ] = "",
+    split: Annotated[str, typer.Option("--split", help="A list of ImageSets, e.g. val.")] = "",
+    weights: WeightsOption = "compact",
+    preset: PresetOption = Preset.auto,
+    device: DeviceOption = "cpu",
+    tracker: Annotated[
+        EvaluatedTracker, typer.Option("--tracker", help="What to score.")
+    ] = EvaluatedTracker.siammask,
+    convention: Annotated[
+        DatasetConvention, typer.Option("--convention", help="davis: the last frame is left out.")
+    ] = DatasetConvention.davis,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Sequences at a time.")] = 1,
+    threads: ThreadsOption = 1,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for report and tables.")
+    ] = None,
+) -> None:
+    """Region similarity J and box overlap on DAVIS, the first frame's mask given as a box."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from siammask_ros import evaluation
+
+    names = [name for name in sequences.split(",") if name] or None
+    try:
+        found = evaluation.read_davis(root, names, split=split or None)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    name = tracker.value
+    factory: Any
+    if tracker is EvaluatedTracker.siammask:
+        factory = evaluation.Always(_load_tracker(weights, preset, device, threads))
+        name = weights
+    else:
+        factory = evaluation.reference_factory(tracker.value)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("DAVIS", total=len(found))
+        scores = evaluation.evaluate_davis(
+            root,
+            factory,
+            tracker_name=name,
+            sequences=[sequence.name for sequence in found],
+            convention=evaluation.Convention(convention.value),
+            jobs=jobs,
+            threads=threads or None,
+            on_sequence=lambda *_: progress.advance(bar),
+        )
+    typer.echo(evaluation.evaluation_markdown(scores))
+    if output is not None:
+        for path in evaluation.write_report(output, scores):
+            typer.echo(path)
+
+
+if __name__ == "__main__":
+    main()
