@@ -1,0 +1,123 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Start the tracker on a camera.
+
+ros2 launch siammask_ros tracker.launch.py image:=/camera/image_raw
+ros2 launch siammask_ros tracker.launch.py cameras:=left,right image:=/{camera}/image_raw
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+NODE_NAME = "siammask_tracker"
+SHARE = Path(get_package_share_directory("siammask_ros"))
+
+DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+ARGUMENTS = (
+    ("image", "image", "image topic; {camera} in it stands for each of `cameras`"),
+    ("cameras", "", "camera names, separated by commas; none: a single camera"),
+    ("weights", "", "checkpoint: a path or a name"),
+    ("device", "", "auto, cpu, cuda or cuda:N"),
+    ("image_transport", "", "raw or compressed"),
+    ("processing", "", "realtime (newest frame) or every_frame"),
+    ("params_file", "", "YAML file of parameters, read after config/tracker.yaml"),
+    ("namespace", "", "namespace of the node"),
+    ("use_sim_time", "", "true: take the time from /clock, for bags played with --clock"),
+    ("autostart", "true", "true: configure and activate; false: leave it to a lifecycle manager"),
+    ("rviz", "false", "true: start rviz2 with config/tracker.rviz"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
+)
+"""Name, default, description. An empty value leaves the parameter to the YAML files."""
+
+TEXT_PARAMETERS = ("weights", "device", "image_transport", "processing")
+SWITCHES = ("autostart", "use_sim_time")
+DISPLAYED_TOPICS = ("overlay", "mask", "markers")
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the rest needs their values."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, default, description in ARGUMENTS
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Build the actions from the values of the arguments."""
+    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
+    parameter_files = [str(SHARE / "config" / "tracker.yaml")]
+    if values["params_file"]:
+        parameter_files.append(values["params_file"])
+    tracker = Node(
+        package="siammask_ros",
+        executable="tracker_node",
+        name=NODE_NAME,
+        namespace=values["namespace"],
+        parameters=[*parameter_files, given_parameters(values, cameras)],
+        remappings=image_remappings(values["image"], cameras),
+        ros_arguments=["--log-level", values["log_level"]],
+        output="screen",
+        emulate_tty=True,
+    )
+    actions = [*transport_profile(), tracker]
+    if is_true("rviz", values["rviz"]):
+        actions.append(rviz(values["namespace"], values["image"]))
+    return actions
+
+
+def given_parameters(values: dict[str, str], cameras: list[str]) -> dict[str, object]:
+    """Return the parameters that the arguments set."""
+    parameters: dict[str, object] = {name: values[name] for name in TEXT_PARAMETERS if values[name]}
+    parameters.update({name: is_true(name, values[name]) for name in SWITCHES if values[name]})
+    if cameras:
+        parameters["cameras"] = cameras
+    return parameters
+
+
+def image_remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
+    """Map the node's image topics to those of the cameras."""
+    if not cameras:
+        return [("image", image)]
+    if "{camera}" not in image:
+        return []
+    return [(f"{name}/image", image.replace("{camera}", name)) for name in cameras]
+
+
+def transport_profile() -> list[SetEnvironmentVariable]:
+    """Give images a transport that does not lose them, unless the user has chosen one."""
+    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        return []
+    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
+    name = PROFILE_VARIABLES[1 if old else 0]
+    return [SetEnvironmentVariable(name, str(SHARE / "config" / "fastdds.xml"))]
+
+
+def rviz(namespace: str, image: str) -> Node:
+    """Start rviz2 on this node's topics."""
+    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
+    node = f"/{NODE_NAME}"
+    remappings = [(f"{node}/{topic}", f"{prefix}{node}/{topic}") for topic in DISPLAYED_TOPICS]
+    return Node(
+        package="rviz2",
+        executable="rviz2",
+        arguments=["-d", str(SHARE / "config" / "tracker.rviz")],
+        remappings=[*remappings, ("/image", image)],
+    )
+
+
+def is_true(name: str, text: str) -> bool:
+    """Read a switch; anything but true or false is an error."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{name}:={text}: must be true or false")
+    return text.lower() == "true"

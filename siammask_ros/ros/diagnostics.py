@@ -1,0 +1,142 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node reports on /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+from siammask_ros.ros.engine import CameraCounters, Timings
+
+NODE_NAME = "siammask_tracker"
+
+
+@dataclass(frozen=True)
+class FrameCost:
+    """Means over the frames of a period, in milliseconds, and their rate in Hz."""
+
+    rate_hz: float = 0.0
+    queue_ms: float = 0.0
+    decode_ms: float = 0.0
+    inference_ms: float = 0.0
+    publish_ms: float = 0.0
+
+
+class FrameMeter:
+    """Sums up what frames cost between two reports. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sums = [0.0, 0.0, 0.0, 0.0]
+        self._frames = 0
+        self._since_s = time.monotonic()
+
+    def add(self, timings: Timings, publish_ms: float) -> None:
+        """Count one frame."""
+        with self._lock:
+            costs = (*timings, publish_ms)
+            self._sums = [total + cost for total, cost in zip(self._sums, costs, strict=True)]
+            self._frames += 1
+
+    def take(self) -> FrameCost:
+        """The means since the last call."""
+        with self._lock:
+            now_s = time.monotonic()
+            frames, sums, since_s = self._frames, self._sums, self._since_s
+            self._frames, self._sums, self._since_s = 0, [0.0, 0.0, 0.0, 0.0], now_s
+        if frames == 0:
+            return FrameCost()
+        elapsed_s = max(now_s - since_s, 1e-9)
+        return FrameCost(frames / elapsed_s, *(total / frames for total in sums))
+
+
+@dataclass(frozen=True)
+class CameraReport:
+    """The state of one camera.
+
+    Attributes:
+        name: the camera's name, may be empty.
+        topic: what it is read from.
+        cost: rate and latency parts.
+        counters: running totals.
+        targets: number of targets.
+        lost: images that the middleware reported lost.
+        fault: why there is no image, or the last error; empty when all is well.
+    """
+
+    name: str
+    topic: str
+    cost: FrameCost
+    counters: CameraCounters
+    targets: int
+    lost: int
+    fault: str
+
+    def status(self, device: str) -> DiagnosticStatus:
+        """As one entry of the diagnostics."""
+        cost, counters = self.cost, self.counters
+        total_ms = cost.queue_ms + cost.decode_ms + cost.inference_ms + cost.publish_ms
+        return DiagnosticStatus(
+            level=DiagnosticStatus.WARN if self.fault else DiagnosticStatus.OK,
+            name=f"{NODE_NAME}: camera {self.name}".rstrip(),
+            hardware_id=device,
+            message=self.fault or f"{cost.rate_hz:.1f} frames/s, {self.targets} targets",
+            values=_values(
+                topic=self.topic,
+                rate_hz=f"{cost.rate_hz:.2f}",
+                latency_ms=f"{total_ms:.2f}",
+                queue_ms=f"{cost.queue_ms:.2f}",
+                decode_ms=f"{cost.decode_ms:.2f}",
+                inference_ms=f"{cost.inference_ms:.2f}",
+                publish_ms=f"{cost.publish_ms:.2f}",
+                targets=self.targets,
+                received=counters.received,
+                processed=counters.processed,
+                dropped=counters.dropped,
+                unusable=counters.unusable,
+                lost_by_middleware=self.lost,
+                time_jumps=counters.time_jumps,
+            ),
+        )
+
+
+def node_status(
+    state: str, *, device: str, weights: str, processing: str, fault: str
+) -> DiagnosticStatus:
+    """The entry of the node itself.
+
+    Args:
+        state: lifecycle state.
+        device: where the network runs, empty before it is loaded.
+        weights: the checkpoint.
+        processing: how frames are taken.
+        fault: why it could not be configured, or empty.
+    """
+    if fault:
+        level, message = DiagnosticStatus.ERROR, fault
+    elif state == "active":
+        level, message = DiagnosticStatus.OK, f"active on {device}"
+    else:
+        level, message = DiagnosticStatus.WARN, f"not tracking: {state}"
+    return DiagnosticStatus(
+        level=level,
+        name=f"{NODE_NAME}: node",
+        hardware_id=device,
+        message=message,
+        values=_values(state=state, device=device, weights=weights, processing=processing),
+    )
+
+
+def diagnostic_array(stamp: Time, statuses: list[DiagnosticStatus]) -> DiagnosticArray:
+    """The message."""
+    return DiagnosticArray(header=Header(stamp=stamp), status=statuses)
+
+
+def _values(**values: object) -> list[KeyValue]:
+    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]

@@ -1,0 +1,152 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Camera frames, and the buffer of the latest ones that requests look up by stamp."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+ImageBgr = NDArray[np.uint8]
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+MILLISECONDS_PER_SECOND = 1000
+
+
+class Frame:
+    """One camera image with its stamp; the pixels are decoded on first use.
+
+    Attributes:
+        sequence: position in the order of arrival at its camera, from 0.
+        stamp_ns: acquisition time in nanoseconds.
+        header: the header of the message, handed on untouched.
+        arrival_s: when it arrived, by `time.perf_counter`.
+        decode_ms: what decoding took, 0 before it happened.
+    """
+
+    def __init__(
+        self, *, sequence: int, stamp_ns: int, header: Any, decode: Callable[[], ImageBgr]
+    ) -> None:
+        self.sequence = sequence
+        self.stamp_ns = stamp_ns
+        self.header = header
+        self.arrival_s = time.perf_counter()
+        self.decode_ms = 0.0
+        self._decode: Callable[[], ImageBgr] | None = decode
+        self._image: ImageBgr | None = None
+        self._error: ValueError | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def image_bgr(self) -> ImageBgr:
+        """(H, W, 3) uint8; decoded once, whichever thread asks first.
+
+        Raises:
+            ValueError: the data cannot be decoded.
+        """
+        with self._lock:
+            if self._decode is not None:
+                self._run_decoder(self._decode)
+            if self._error is not None:
+                raise self._error
+            assert self._image is not None
+            return self._image
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.image_bgr.shape[:2]
+        return width, height
+
+    @property
+    def is_decodable(self) -> bool:
+        """False where `image_bgr` raises; decodes."""
+        try:
+            return self.image_bgr is not None
+        except ValueError:
+            return False
+
+    def _run_decoder(self, decode: Callable[[], ImageBgr]) -> None:
+        began = time.perf_counter()
+        try:
+            self._image = decode()
+        except ValueError as error:
+            self._error = error
+        self._decode = None  # lets go of the compressed data
+        self.decode_ms = (time.perf_counter() - began) * MILLISECONDS_PER_SECOND
+
+
+class FrameBuffer:
+    """The latest frames of one camera, bounded in number and in time. Thread-safe."""
+
+    def __init__(self, *, max_frames: int, max_seconds: float) -> None:
+        if max_frames < 1 or max_seconds < 0:
+            raise ValueError(f"a buffer of {max_frames} frames, {max_seconds} s holds nothing")
+        self._max_age_ns = round(max_seconds * NANOSECONDS_PER_SECOND)
+        self._frames: deque[Frame] = deque(maxlen=max_frames)
+        self._lock = threading.Lock()
+
+    def append(self, frame: Frame) -> bool:
+        """Add the newest frame; one that is older than the last empties the buffer first.
+
+        Returns:
+            True when time jumped back.
+        """
+        with self._lock:
+            jumped_back = bool(self._frames) and frame.stamp_ns < self._frames[-1].stamp_ns
+            if jumped_back:
+                self._frames.clear()
+            self._frames.append(frame)
+            while frame.stamp_ns - self._frames[0].stamp_ns > self._max_age_ns:
+                self._frames.popleft()
+        return jumped_back
+
+    def find(self, stamp_ns: int) -> Frame:
+        """The frame of exactly this stamp, the newest for 0.
+
+        Raises:
+            ValueError: there is none; the text says what is held.
+        """
+        with self._lock:
+            frames = list(self._frames)
+        if not frames:
+            raise ValueError("no image has arrived yet")
+        if stamp_ns == 0:
+            return frames[-1]
+        for frame in reversed(frames):
+            if frame.stamp_ns == stamp_ns:
+                return frame
+        oldest, newest = frames[0].stamp_ns, frames[-1].stamp_ns
+        where = "in the future" if stamp_ns > newest else "no longer held"
+        if oldest < stamp_ns < newest:
+            where = "of no image"
+        raise ValueError(
+            f"stamp {format_stamp(stamp_ns)} is {where}: there are {len(frames)} images "
+            f"from {format_stamp(oldest)} to {format_stamp(newest)}"
+        )
+
+    def after(self, frame: Frame) -> list[Frame]:
+        """The frames that arrived later than this one, in order."""
+        with self._lock:
+            return [held for held in self._frames if held.sequence > frame.sequence]
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        with self._lock:
+            self._frames.clear()
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._frames)
+
+
+def format_stamp(stamp_ns: int) -> str:
+    """Seconds with all nine decimals, as `sec` and `nanosec` of a stamp give them."""
+    seconds, nanoseconds = divmod(stamp_ns, NANOSECONDS_PER_SECOND)
+    return f"{seconds}.{nanoseconds:09d}"

@@ -1,0 +1,67 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the parameters to a tracker that is ready to run. Torch is imported on first use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from siammask_ros.longterm import LongTermTracker
+from siammask_ros.ros.parameters import AUTO, Settings
+
+if TYPE_CHECKING:
+    from siammask_ros.network import SiamMask
+
+WARM_UP_SIDE = 256
+
+
+def choose_device(wish: str) -> str:
+    """The device that a parameter stands for, such as `cpu` or `cuda:0`.
+
+    Raises:
+        ValueError: it asks for CUDA that is not there.
+    """
+    import torch
+
+    from siammask_ros.network import checked_device
+
+    if wish == AUTO:
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        return str(checked_device(wish))
+    except ValueError as error:
+        build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for CPU"
+        raise ValueError(f"{error}; torch {torch.__version__} is {build}") from error
+
+
+def load_fused_network(settings: Settings, device: str) -> SiamMask:
+    """The network of the settings, ready for inference on `device`.
+
+    Raises:
+        ValueError, OSError: the checkpoint is missing, or not one of a known network.
+    """
+    import torch
+
+    from siammask_ros.network import fuse_for_inference, load_network
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    return fuse_for_inference(load_network(settings.weights, device=device))
+
+
+def build_tracker(network: SiamMask, settings: Settings) -> LongTermTracker:
+    """A tracker with the present thresholds; cheap, made anew when they change."""
+    from siammask_ros.tracker import SiamMaskTracker
+
+    tracker = SiamMaskTracker(network, settings.tracker_config(network.default_preset))
+    return LongTermTracker(tracker, settings.longterm_config)
+
+
+def warm_up(tracker: LongTermTracker) -> None:
+    """Run once, so that memory and kernels are ready before the first image."""
+    image_bgr = np.zeros((WARM_UP_SIDE, WARM_UP_SIDE, 3), dtype=np.uint8)
+    side = WARM_UP_SIDE / 4
+    target = tracker.start(image_bgr, (side, side, side, side))
+    tracker.step([(image_bgr, target)])

@@ -1,0 +1,367 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `siammask_tracker`: translates between ROS and the tracking engine."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
+
+from siammask_msgs.srv import ClearTargets, SetTargets
+from siammask_ros.ros.diagnostics import (
+    NODE_NAME,
+    CameraReport,
+    FrameMeter,
+    diagnostic_array,
+    node_status,
+)
+from siammask_ros.ros.engine import (
+    EngineOptions,
+    RequestError,
+    TargetEntry,
+    TargetRequest,
+    Timings,
+    TrackingEngine,
+)
+from siammask_ros.ros.frames import Frame
+from siammask_ros.ros.images import ImageError, check_image, decode_compressed, decode_image
+from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_network, warm_up
+from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
+from siammask_ros.ros.outputs import CameraOutputs
+from siammask_ros.ros.parameters import Settings, declare_parameters, read_parameters
+from siammask_ros.ros.source import ImageSource
+
+if TYPE_CHECKING:
+    from siammask_ros.network import SiamMask
+
+REPORT_PERIOD_S = 1.0
+LOG_PERIOD_S = 5.0
+"""A fault that repeats with every image is logged so often."""
+
+
+class SiamMaskNode(LifecycleNode):
+    """Tracks targets of one or several cameras.
+
+    Configuring loads the network and offers services and topics, activating subscribes to the
+    cameras. Targets are kept while inactive, and forgotten by cleaning up.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(NODE_NAME, **options)
+        declare_parameters(self)
+        self.settings = Settings()
+        self._network: SiamMask | None = None
+        self._engine: TrackingEngine | None = None
+        self._device = ""
+        self._fault = ""
+        self._state = "unconfigured"
+        self._outputs: dict[str, CameraOutputs] = {}
+        self._sources: dict[str, ImageSource] = {}
+        self._meters: dict[str, FrameMeter] = {}
+        self._camera_faults: dict[str, str] = {}
+        self._services_offered: list[Any] = []
+        self.add_on_set_parameters_callback(self._change_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        # Reports go on while simulated time stands still.
+        self._timer = self.create_timer(
+            REPORT_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def start(self) -> None:
+        """Configure and activate, as parameter `autostart` asks for."""
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def close(self) -> None:
+        """Stop the inference thread and leave the graph; may be called in any state."""
+        self._deactivate()
+        self._clean_up()
+
+    # Transitions
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and load the network; any fault of theirs is logged and fails."""
+        try:
+            self._configure()
+        except (ValueError, OSError, RuntimeError, ImportError) as error:
+            self._fault = f"cannot configure: {error}"
+            self.get_logger().error(self._fault)
+            self._clean_up()
+            return TransitionCallbackReturn.FAILURE
+        self._fault = ""
+        self._state = "inactive"
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe to the cameras and start to track."""
+        result = super().on_activate(state)
+        assert self._engine is not None
+        self._engine.start()
+        for name in self.settings.camera_names:
+            topic = f"{name}/image" if name else "image"
+            source = ImageSource(self, topic, self.settings, partial(self._on_image, name))
+            self._sources[name] = source
+            self.get_logger().info(f"waiting for images on {source.topic}")
+        self._state = "active"
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the cameras; targets are kept."""
+        self._deactivate()
+        self._state = "inactive"
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget targets and network."""
+        self._clean_up()
+        self._state = "unconfigured"
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop for good, from any state."""
+        self.close()
+        self._state = "finalized"
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """A transition failed unexpectedly: go back to unconfigured."""
+        self.close()
+        self._state = "unconfigured"
+        return super().on_error(state)
+
+    def _configure(self) -> None:
+        self.settings = settings = read_parameters(self)
+        self._device = choose_device(settings.device)
+        self._network = load_fused_network(settings, self._device)
+        tracker = build_tracker(self._network, settings)
+        warm_up(tracker)
+        self._engine = TrackingEngine(
+            tracker,
+            settings.camera_names,
+            EngineOptions(
+                every_frame=settings.processing == "every_frame",
+                queue_size=settings.queue_size,
+                buffer_frames=settings.buffer_frames,
+                buffer_seconds=settings.buffer_seconds,
+                catch_up_steps=settings.catch_up_steps,
+            ),
+            on_result=self._on_result,
+            on_error=self._on_error,
+        )
+        several = len(settings.camera_names) > 1
+        for name in settings.camera_names:
+            prefix = f"~/{name}/" if several else "~/"
+            self._outputs[name] = CameraOutputs(self, prefix, settings)
+            self._meters[name] = FrameMeter()
+        self._services_offered = [
+            self.create_service(SetTargets, "~/set_targets", self._set_targets),
+            self.create_service(ClearTargets, "~/clear_targets", self._clear_targets),
+        ]
+        self.get_logger().info(
+            f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
+            f"(device: {settings.device})"
+        )
+
+    def _deactivate(self) -> None:
+        for source in self._sources.values():
+            source.destroy()
+        self._sources.clear()
+        self._camera_faults.clear()
+        if self._engine is not None:
+            self._engine.stop()
+
+    def _clean_up(self) -> None:
+        for service in self._services_offered:
+            self.destroy_service(service)
+        self._services_offered.clear()
+        for outputs in self._outputs.values():
+            outputs.destroy()
+        self._outputs.clear()
+        self._meters.clear()
+        self._engine = None
+        self._network = None
+        self._device = ""
+
+    # Images in, results out
+
+    def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
+        assert self._engine is not None
+        try:
+            decode = _decoder(message)
+        except ImageError as error:
+            self._engine.counters(camera).unusable += 1
+            self._on_error(camera, error)
+            return
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        if self._engine.add_frame(camera, stamp_ns=stamp_ns, header=message.header, decode=decode):
+            self.get_logger().warning(
+                f"{self._sources[camera].topic}: time jumped back, older images are forgotten",
+                throttle_duration_sec=LOG_PERIOD_S,
+            )
+
+    def _on_result(
+        self, camera: str, frame: Frame, entries: list[TargetEntry], timings: Timings
+    ) -> None:
+        """Called in the inference thread."""
+        publish_ms = self._outputs[camera].publish(frame, entries, timings, self.settings)
+        self._meters[camera].add(timings, publish_ms)
+        self._camera_faults.pop(camera, None)
+
+    def _on_error(self, camera: str, error: Exception) -> None:
+        """An image that is unusable, or a fault in the inference thread (without a camera)."""
+        if isinstance(error, ImageError):
+            self._camera_faults[camera] = f"image not usable: {error}"
+            self.get_logger().warning(
+                f"{camera or 'image'}: {error}", throttle_duration_sec=LOG_PERIOD_S
+            )
+            return
+        text = "".join(traceback.format_exception(error)).rstrip()
+        self.get_logger().error(f"tracking failed: {text}", throttle_duration_sec=LOG_PERIOD_S)
+
+    # Services
+
+    def _set_targets(
+        self, request: SetTargets.Request, response: SetTargets.Response
+    ) -> SetTargets.Response:
+        boxes = [
+            TargetRequest(box.id, box.label, (box.x, box.y, box.width, box.height))
+            for box in request.targets
+        ]
+        try:
+            assert self._engine is not None
+            accepted = self._engine.set_targets(
+                request.camera, stamp_to_ns(request.stamp), boxes, replace=request.replace
+            )
+        except RequestError as error:
+            response.message = f"refused: {error}"
+            self.get_logger().warning(f"set_targets {response.message}")
+            return response
+        response.success = True
+        response.target_ids = accepted.target_ids
+        response.stamp = ns_to_stamp(accepted.stamp_ns)
+        response.message = f"tracking targets {', '.join(map(str, accepted.target_ids))}"
+        return response
+
+    def _clear_targets(
+        self, request: ClearTargets.Request, response: ClearTargets.Response
+    ) -> ClearTargets.Response:
+        try:
+            assert self._engine is not None
+            gone = self._engine.clear_targets(request.camera, request.target_ids)
+        except RequestError as error:
+            response.message = f"refused: {error}"
+            self.get_logger().warning(f"clear_targets {response.message}")
+            return response
+        response.success = True
+        response.message = f"cleared targets {', '.join(map(str, gone)) or '(there were none)'}"
+        return response
+
+    # Parameters and diagnostics
+
+    def _change_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        values = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            settings = read_parameters(self).changed(values, configured=self._engine is not None)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.settings = settings
+        if self._engine is not None and self._network is not None:
+            self._engine.tracker = build_tracker(self._network, settings)
+        return SetParametersResult(successful=True)
+
+    def _report(self) -> None:
+        for source in self._sources.values():
+            source.adapt()
+        statuses = [
+            node_status(
+                self._state,
+                device=self._device,
+                weights=self.settings.weights,
+                processing=self.settings.processing,
+                fault=self._fault,
+            )
+        ]
+        statuses += [
+            self._camera_report(name, source).status(self._device)
+            for name, source in self._sources.items()
+        ]
+        stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostic_array(stamp, statuses))
+
+    def _camera_report(self, name: str, source: ImageSource) -> CameraReport:
+        assert self._engine is not None
+        silence = source.explain_silence()
+        if silence:
+            self.get_logger().warning(silence, throttle_duration_sec=LOG_PERIOD_S)
+        return CameraReport(
+            name=name,
+            topic=source.topic,
+            cost=self._meters[name].take(),
+            counters=self._engine.counters(name),
+            targets=self._engine.target_count(name),
+            lost=source.lost,
+            fault=silence or self._camera_faults.get(name, ""),
+        )
+
+
+def _decoder(message: Image | CompressedImage) -> Callable[[], Any]:
+    """What decodes a message later.
+
+    Raises:
+        ImageError: that cannot succeed.
+    """
+    if isinstance(message, CompressedImage):
+        return partial(decode_compressed, message)
+    check_image(message)
+    return partial(decode_image, message)
+
+
+def make_executor() -> Executor:
+    """The cheapest executor there is. One thread is enough: no callback waits for inference."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble, Jazzy
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is interrupted; 1 if its parameters are not acceptable."""
+    rclpy.init(args=args)
+    try:
+        node = SiamMaskNode()
+    except ParameterException as error:
+        rclpy.logging.get_logger(NODE_NAME).fatal(f"parameter not acceptable: {error}")
+        rclpy.try_shutdown()
+        return 1
+    executor = make_executor()
+    executor.add_node(node)
+    try:
+        if node.get_parameter("autostart").value:
+            node.start()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        node.close()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

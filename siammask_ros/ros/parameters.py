@@ -1,0 +1,345 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one table, from which they are declared, checked and documented."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields, replace
+from enum import Enum
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+from siammask_ros.longterm import LongTermConfig
+from siammask_ros.tracker_config import PRESETS, TrackerConfig
+
+AUTO = "auto"
+SUBSCRIPTION_DEPTHS = {"realtime": 5, "every_frame": 50}
+PRESET_VALUE = -1.0
+"""A tracker setting below zero stands for what the preset says."""
+CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+DEVICE_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+class Changes(Enum):
+    """When a parameter may change."""
+
+    NEVER = "read-only: given at start"
+    UNCONFIGURED = "while the node is unconfigured"
+    ANY_TIME = "at any time"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    description: str
+    changes: Changes
+    lowest: float | None = None
+    highest: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    *,
+    changes: Changes = Changes.UNCONFIGURED,
+    between: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    lowest, highest = between or (None, None)
+    rule = _Rule(description, changes, lowest, highest, choices)
+    return field(default=default, metadata={"rule": rule})
+
+
+_LIVE = Changes.ANY_TIME
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every parameter of the node with its default, description and range."""
+
+    autostart: bool = _parameter(
+        False,
+        "Configure and activate without a lifecycle manager; tracker.launch.py sets it.",
+        changes=Changes.NEVER,
+    )
+    weights: str = _parameter(
+        "compact", "Checkpoint: a path (official, PySOT or own format), or a name such as compact."
+    )
+    device: str = _parameter(
+        AUTO, "Where the network runs: auto, cpu, cuda or cuda:N. CUDA that is absent is an error."
+    )
+    threads: int = _parameter(
+        0, "CPU threads of the network; 0 leaves the choice to torch.", between=(0, 256)
+    )
+    preset: str = _parameter(
+        AUTO,
+        "Settings of the tracker; auto: those that fit the checkpoint.",
+        choices=(AUTO, *PRESETS),
+    )
+    cameras: tuple[str, ...] = _parameter(
+        ("",),
+        "Camera names; camera NAME is read from NAME/image. One empty name stands for a single "
+        "camera on topic image.",
+    )
+    image_transport: str = _parameter(
+        "raw",
+        "raw reads image, compressed reads image/compressed.",
+        choices=("raw", "compressed"),
+    )
+    processing: str = _parameter(
+        "realtime",
+        "realtime takes the newest frame and drops what it has no time for; every_frame takes "
+        "all frames in order.",
+        choices=tuple(SUBSCRIPTION_DEPTHS),
+    )
+    queue_size: int = _parameter(
+        300, "Frames that may wait with every_frame; beyond it the oldest is lost.",
+        between=(1, 100_000),
+    )  # fmt: skip
+    qos_reliability: str = _parameter(
+        AUTO,
+        "Reliability asked of cameras; auto: reliable as long as every publisher of the topic "
+        "offers it, best effort (the sensor-data profile) otherwise.",
+        choices=(AUTO, "reliable", "best_effort"),
+    )
+    qos_depth: int = _parameter(
+        0,
+        "Images that the middleware keeps for the node; 0: 5 with realtime, 50 with every_frame.",
+        between=(0, 1000),
+    )
+    output_reliability: str = _parameter(
+        "reliable", "Reliability offered on the output topics.", choices=("reliable", "best_effort")
+    )
+    buffer_seconds: float = _parameter(
+        3.0, "How long images are kept for set_targets, in seconds.", between=(0.0, 600.0)
+    )
+    buffer_frames: int = _parameter(
+        90, "How many images a camera are kept for set_targets.", between=(1, 10_000)
+    )
+    catch_up_steps: int = _parameter(
+        20,
+        "Images in which a target set on an old one catches up (realtime only; every_frame "
+        "sees them all).",
+        between=(1, 1000),
+    )
+    mask_threshold: float = _parameter(
+        PRESET_VALUE,
+        "A pixel is on the target above this probability; -1: as the preset says.",
+        changes=_LIVE,
+        between=(-1.0, 1.0),
+    )
+    window_influence: float = _parameter(
+        PRESET_VALUE,
+        "Weight of staying where the target was against the score; -1: as the preset says.",
+        changes=_LIVE,
+        between=(-1.0, 1.0),
+    )
+    change_penalty: float = _parameter(
+        PRESET_VALUE,
+        "How much a change of size or shape lowers a score; -1: as the preset says.",
+        changes=_LIVE,
+        between=(-1.0, 10.0),
+    )
+    size_smoothing: float = _parameter(
+        PRESET_VALUE,
+        "Share of a new size that is taken over; -1: as the preset says.",
+        changes=_LIVE,
+        between=(-1.0, 1.0),
+    )
+    uncertain_below: float = _parameter(
+        LongTermConfig.uncertain_below,
+        "Evidence under which a frame counts against a target.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    certain_above: float = _parameter(
+        LongTermConfig.certain_above,
+        "Evidence from which an UNCERTAIN target is TRACKING again.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    lost_below: float = _parameter(
+        LongTermConfig.lost_below,
+        "Evidence under which a frame does not show the target at all.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    found_above: float = _parameter(
+        LongTermConfig.found_above,
+        "Evidence that a LOST target needs to be found again.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    lost_after: int = _parameter(
+        LongTermConfig.lost_after,
+        "Frames in a row under lost_below until LOST.",
+        changes=_LIVE,
+        between=(1, 10_000),
+    )
+    uncertain_limit: int = _parameter(
+        LongTermConfig.uncertain_limit,
+        "Frames UNCERTAIN until LOST.",
+        changes=_LIVE,
+        between=(1, 100_000),
+    )
+    searches_per_frame: int = _parameter(
+        LongTermConfig.searches_per_frame,
+        "Regions of an image in which each LOST target is searched for.",
+        changes=_LIVE,
+        between=(1, 64),
+    )
+    publish_mask: bool = _parameter(True, "Publish ~/mask (while subscribed).", changes=_LIVE)
+    publish_label_image: bool = _parameter(
+        True, "Publish ~/label_image (while subscribed).", changes=_LIVE
+    )
+    publish_overlay: bool = _parameter(True, "Publish ~/overlay (while subscribed).", changes=_LIVE)
+    publish_markers: bool = _parameter(True, "Publish ~/markers (while subscribed).", changes=_LIVE)
+    overlay_scale: float = _parameter(
+        1.0, "Size of the overlay against the image.", changes=_LIVE, between=(0.05, 1.0)
+    )
+    marker_distance: float = _parameter(
+        1.0,
+        "Distance of the markers from the camera along its optical axis, in metres.",
+        changes=_LIVE,
+        between=(0.01, 1000.0),
+    )
+    marker_field_of_view: float = _parameter(
+        60.0,
+        "Horizontal field of view that the markers assume, in degrees.",
+        changes=_LIVE,
+        between=(1.0, 179.0),
+    )
+    silence_seconds: float = _parameter(
+        3.0,
+        "After so long without an image the node says why, in seconds.",
+        changes=_LIVE,
+        between=(0.5, 3600.0),
+    )
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            self._check(entry)
+        if not DEVICE_NAME.fullmatch(self.device):
+            raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
+        if not self.weights:
+            raise ValueError("weights is empty: give a path or a name")
+        for name in self.cameras:
+            if name and not CAMERA_NAME.fullmatch(name):
+                raise ValueError(f"cameras: {name!r} is not a valid ROS name")
+        names = self.camera_names
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"cameras: two cameras have the name {name!r}")
+        self.tracker_config(next(iter(PRESETS)))
+        self.longterm_config  # noqa: B018  checks the values against each other
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The cameras; one without a name if none is named."""
+        return tuple(name for name in self.cameras if name) or ("",)
+
+    @property
+    def subscription_depth(self) -> int:
+        """Images that the middleware keeps for the node."""
+        return self.qos_depth or SUBSCRIPTION_DEPTHS[self.processing]
+
+    def tracker_config(self, default_preset: str) -> TrackerConfig:
+        """Settings of the tracking step; `default_preset` is taken for `auto`."""
+        names = ("mask_threshold", "window_influence", "change_penalty", "size_smoothing")
+        overrides = {name: getattr(self, name) for name in names if getattr(self, name) >= 0}
+        preset = default_preset if self.preset == AUTO else self.preset
+        return TrackerConfig.preset(preset, **overrides)
+
+    @property
+    def longterm_config(self) -> LongTermConfig:
+        """Thresholds of the states, and the search after a loss."""
+        names = {entry.name for entry in fields(LongTermConfig)} & parameter_rules().keys()
+        return LongTermConfig(**{name: getattr(self, name) for name in names})
+
+    def changed(self, values: Mapping[str, Any], *, configured: bool) -> Settings:
+        """The settings after a change, all of it or nothing.
+
+        Args:
+            values: new values by name; names of other parameters are passed over.
+            configured: the node has left the state unconfigured.
+
+        Raises:
+            ValueError: a value is out of range, or cannot change now.
+        """
+        rules = parameter_rules()
+        known = {name: _plain(value) for name, value in values.items() if name in rules}
+        for name, value in known.items():
+            rule = rules[name]
+            fixed = rule.changes is Changes.UNCONFIGURED and configured
+            if value != getattr(self, name) and (fixed or rule.changes is Changes.NEVER):
+                raise ValueError(
+                    f"{name} can only be changed {rule.changes.value}"
+                    + (": deactivate and clean up first" if fixed else "")
+                )
+        return replace(self, **known)
+
+    def _check(self, entry: Field[Any]) -> None:
+        rule, value = entry.metadata["rule"], getattr(self, entry.name)
+        if rule.choices and value not in rule.choices:
+            raise ValueError(
+                f"{entry.name} must be one of {', '.join(rule.choices)}, got {value!r}"
+            )
+        if rule.lowest is not None and not rule.lowest <= value <= rule.highest:
+            raise ValueError(
+                f"{entry.name} must be {rule.lowest:g} to {rule.highest:g}, got {value!r}"
+            )
+
+
+def parameter_rules() -> dict[str, _Rule]:
+    """What is known of each parameter besides its default, by name."""
+    return {entry.name: entry.metadata["rule"] for entry in fields(Settings)}
+
+
+def declare_parameters(node: Node) -> None:
+    """Declare every parameter with its description, range and default.
+
+    Raises:
+        rclpy.exceptions.ParameterException: a given value has the wrong type or is out of range.
+    """
+    for entry in fields(Settings):
+        default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        node.declare_parameter(entry.name, default, _descriptor(entry))
+
+
+def read_parameters(node: Node) -> Settings:
+    """The present values.
+
+    Raises:
+        ValueError: a value is not allowed; the text names it.
+    """
+    return Settings(
+        **{entry.name: _plain(node.get_parameter(entry.name).value) for entry in fields(Settings)}
+    )
+
+
+def _descriptor(entry: Field[Any]) -> ParameterDescriptor:
+    rule: _Rule = entry.metadata["rule"]
+    constraints = f"one of {', '.join(rule.choices)}; " if rule.choices else ""
+    descriptor = ParameterDescriptor(
+        description=rule.description,
+        additional_constraints=f"{constraints}may change {rule.changes.value}",
+        read_only=rule.changes is Changes.NEVER,
+    )
+    if rule.lowest is not None and rule.highest is not None:
+        if isinstance(entry.default, float):
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=rule.lowest, to_value=rule.highest)
+            ]
+        else:
+            descriptor.integer_range = [
+                IntegerRange(from_value=int(rule.lowest), to_value=int(rule.highest))
+            ]
+    return descriptor
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

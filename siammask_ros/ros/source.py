@@ -1,0 +1,216 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The image subscription of one camera: quality of service, and why nothing arrives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import (
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_profile_sensor_data,
+)
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+from siammask_ros.ros.parameters import AUTO, Settings
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+TRANSPORT_PROFILE = "config/fastdds.xml"
+
+
+@dataclass(frozen=True)
+class PublisherOffer:
+    """What the graph says of a publisher.
+
+    Attributes:
+        node_name: node with its namespace.
+        type_name: as in `sensor_msgs/msg/Image`.
+        reliable: it offers reliable delivery.
+    """
+
+    node_name: str
+    type_name: str
+    reliable: bool
+
+
+class ImageSource:
+    """Subscribes to one camera's images and keeps an eye on what its publishers offer."""
+
+    def __init__(
+        self,
+        node: Node,
+        topic: str,
+        settings: Settings,
+        on_message: Callable[[Any], None],
+    ) -> None:
+        """Subscribe to `topic`, or with that transport to `topic/compressed`, remapped."""
+        self._node = node
+        self._settings = settings
+        self._on_message = on_message
+        compressed = settings.image_transport == "compressed"
+        self._message_type: type = CompressedImage if compressed else Image
+        self._type_name = f"sensor_msgs/msg/{self._message_type.__name__}"
+        self._topic = (
+            compressed_topic(node, topic) if compressed else node.resolve_topic_name(topic)
+        )
+        self._last_arrival_s = time.monotonic()
+        self.received = 0
+        self.lost = 0
+        self.incompatible_policy = ""
+        self._subscription: Subscription | None = None
+        self._subscribe(choose_reliability(settings.qos_reliability, self._offers()))
+
+    @property
+    def topic(self) -> str:
+        """Full name of the topic, remapped."""
+        return self._topic
+
+    @property
+    def seconds_silent(self) -> float:
+        """Time since the last image, or since the subscription was made."""
+        return time.monotonic() - self._last_arrival_s
+
+    def adapt(self) -> None:
+        """Ask for best effort instead if a publisher cannot offer more; otherwise do nothing.
+
+        Only this direction: a best-effort request that is met brings images already.
+        """
+        wanted = choose_reliability(self._settings.qos_reliability, self._offers())
+        if wanted is ReliabilityPolicy.BEST_EFFORT and wanted is not self._reliability:
+            self._node.get_logger().info(
+                f"{self._topic}: a publisher offers best effort only, subscribing with best effort"
+            )
+            self.destroy()
+            self._subscribe(wanted)
+
+    def explain_silence(self) -> str:
+        """Why no image arrives; empty as long as they do."""
+        if self.seconds_silent < self._settings.silence_seconds:
+            return ""
+        return explain_silence(
+            self._topic,
+            self._type_name,
+            self._offers(),
+            reliable_requested=self._reliability is ReliabilityPolicy.RELIABLE,
+            seconds=self.seconds_silent,
+            incompatible_policy=self.incompatible_policy,
+        )
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+        self._reliability = reliability
+        self.incompatible_policy = ""
+        qos = QoSProfile(
+            history=qos_profile_sensor_data.history,
+            durability=qos_profile_sensor_data.durability,
+            depth=self._settings.subscription_depth,
+            reliability=reliability,
+        )
+        self._subscription = self._node.create_subscription(
+            self._message_type,
+            self._topic,
+            self._receive,
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._note_incompatible, message_lost=self._note_lost
+            ),
+        )
+
+    def _receive(self, message: Any) -> None:
+        self._last_arrival_s = time.monotonic()
+        self.received += 1
+        self._on_message(message)
+
+    def _note_incompatible(self, event: Any) -> None:
+        policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()
+        self.incompatible_policy = policy
+        self._node.get_logger().warning(
+            f"{self._topic}: a publisher's quality of service does not fit, policy {policy}"
+        )
+        self.adapt()
+
+    def _note_lost(self, event: Any) -> None:
+        self.lost = int(event.total_count)
+        self._node.get_logger().warning(
+            f"{self._topic}: the middleware lost {event.total_count_change} images "
+            f"({event.total_count} in all)",
+            throttle_duration_sec=5.0,
+        )
+
+    def _offers(self) -> list[PublisherOffer]:
+        return [
+            PublisherOffer(
+                f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+                info.topic_type,
+                info.qos_profile.reliability is not ReliabilityPolicy.BEST_EFFORT,
+            )
+            for info in self._node.get_publishers_info_by_topic(self._topic)
+        ]
+
+
+def compressed_topic(node: Node, topic: str) -> str:
+    """Full name of `topic/compressed`, by its own remapping, else by that of `topic`."""
+    name = f"{topic}/compressed"
+    remapped = node.resolve_topic_name(name)
+    if remapped != node.resolve_topic_name(name, only_expand=True):
+        return remapped
+    return f"{node.resolve_topic_name(topic)}/compressed"
+
+
+def choose_reliability(wish: str, offers: list[PublisherOffer]) -> ReliabilityPolicy:
+    """Reliability to ask for: what the user wishes, else as much as every publisher offers.
+
+    With no publisher yet it is reliable: where that does not fit, the middleware says so and the
+    request is lowered, while large images lost on a best-effort link are lost in silence.
+    """
+    if wish == AUTO:
+        wish = "reliable" if all(offer.reliable for offer in offers) else "best_effort"
+    return ReliabilityPolicy.RELIABLE if wish == "reliable" else ReliabilityPolicy.BEST_EFFORT
+
+
+def explain_silence(
+    topic: str,
+    type_name: str,
+    offers: list[PublisherOffer],
+    *,
+    reliable_requested: bool,
+    seconds: float,
+    incompatible_policy: str = "",
+) -> str:
+    """The likely reason why a topic brings no image, as a sentence for the user."""
+    since = f"no image on {topic} for {seconds:.0f} s"
+    if not offers:
+        return f"{since}: nobody publishes it; check the name and the remapping of the topic"
+    names = ", ".join(offer.node_name for offer in offers)
+    of_type = [offer for offer in offers if offer.type_name == type_name]
+    if not of_type:
+        types = ", ".join(sorted({offer.type_name for offer in offers}))
+        return f"{since}: {names} publishes {types}, not {type_name}; check image_transport"
+    if reliable_requested and not any(offer.reliable for offer in of_type):
+        return (
+            f"{since}: incompatible quality of service: {names} offers best effort, "
+            "qos_reliability asks for reliable"
+        )
+    if incompatible_policy:
+        return f"{since}: incompatible quality of service of {names}: {incompatible_policy}"
+    return (
+        f"{since}: its publisher {names} is matched, so it sends nothing or the transport loses "
+        f"its images: start it with FASTDDS_DEFAULT_PROFILES_FILE (Humble, Jazzy: "
+        f"FASTRTPS_DEFAULT_PROFILES_FILE) set to {TRANSPORT_PROFILE} of this package"
+    )
