@@ -1,0 +1,383 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""States, loss and recovery, with a scripted tracker in a world of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from siammask_ros.anchors import AnchorPosition
+from siammask_ros.geometry import Box, RotatedBox
+from siammask_ros.longterm import (
+    LongTermConfig,
+    LongTermTracker,
+    SearchPattern,
+    Target,
+    TargetResult,
+    TargetStatus,
+)
+from siammask_ros.masks import ImageRegion
+from siammask_ros.tracker import TrackerState, TrackResult
+
+SIZE_WH = (640, 480)
+SIZE = 40.0
+BOX = (300.0, 220.0, SIZE, SIZE)
+REGION = 80.0  # half a search region of a 40 pixel target
+CONFIG = LongTermConfig()
+
+
+@dataclass
+class World:
+    """Objects by position, and how sure the tracker is of each when it sees it."""
+
+    objects: dict[tuple[float, float], float] = field(default_factory=dict)
+    empty_masks: bool = False
+    batches: list[int] = field(default_factory=list)
+    searched: list[tuple[float, float]] = field(default_factory=list)
+
+    def initialize_batch(
+        self, targets: Sequence[tuple[np.ndarray, Sequence[float]]]
+    ) -> list[TrackerState]:
+        """States at the boxes' centres."""
+        boxes = [Box(*box) for _, box in targets]
+        return [
+            TrackerState(box.center_xy, box.size_wh, None, (0, 0, 0), SIZE_WH)  # type: ignore[arg-type]
+            for box in boxes
+        ]
+
+    def track_batch(
+        self, targets: Sequence[tuple[np.ndarray, TrackerState]]
+    ) -> list[tuple[TrackerState, TrackResult]]:
+        """Go to the surest object within the search region."""
+        self.batches.append(len(targets))
+        answers = []
+        for _, state in targets:
+            self.searched.append(state.center_xy)
+            seen = {
+                position: confidence
+                for position, confidence in self.objects.items()
+                if max(abs(position[0] - state.center_xy[0]), abs(position[1] - state.center_xy[1]))
+                <= REGION
+            }
+            position = max(seen, key=lambda key: seen[key]) if seen else state.center_xy
+            confidence = seen.get(position, 0.05)
+            moved = replace(state, center_xy=position)
+            answers.append((moved, self._result(moved, confidence, empty=not seen)))
+        return answers
+
+    def _result(self, state: TrackerState, confidence: float, *, empty: bool) -> TrackResult:
+        mask = np.full((8, 8), not (empty or self.empty_masks))
+        return TrackResult(
+            box=state.box,
+            rotated_box=RotatedBox.from_box(state.box),
+            has_mask_box=False,
+            confidence=confidence,
+            mask_roi=ImageRegion(0, 0, 8, 8),
+            probability_in_roi=mask.astype(np.float32),
+            mask_in_roi=mask,
+            image_size_wh=SIZE_WH,
+            anchor_index=0,
+            anchor_position=AnchorPosition(0, 0, 0),
+        )
+
+
+HOME = (320.0, 240.0)  # the centre of BOX
+IMAGE = np.zeros((*SIZE_WH[::-1], 3), dtype=np.uint8)
+
+
+class Run:
+    """One target in a world, stepped frame by frame."""
+
+    def __init__(self, world: World, config: LongTermConfig = CONFIG) -> None:
+        self.world = world
+        self.tracker = LongTermTracker(world, config)
+        self.target = self.tracker.start(IMAGE, BOX)
+        self.history: list[TargetResult] = []
+
+    def step(self, frames: int = 1) -> TargetResult:
+        """Go on and return the last result."""
+        for _ in range(frames):
+            ((self.target, result),) = self.tracker.step([(IMAGE, self.target)])
+            self.history.append(result)
+        return self.history[-1]
+
+    def see(self, confidence: float, position: tuple[float, float] = HOME) -> None:
+        """From now on there is one object."""
+        self.world.objects = {position: confidence}
+
+    def lose(self) -> None:
+        """Track for a while, then let the target vanish until it is LOST."""
+        self.see(0.95)
+        self.step(3)
+        self.world.objects = {}
+        self.step(CONFIG.lost_after)
+        assert self.history[-1].status == TargetStatus.LOST
+
+
+@pytest.fixture
+def run() -> Run:
+    return Run(World())
+
+
+def test_numbers_are_those_of_the_message() -> None:
+    assert [status.value for status in TargetStatus] == [0, 1, 2, 3]
+    assert [status.name for status in TargetStatus] == [
+        "INITIALIZING",
+        "TRACKING",
+        "UNCERTAIN",
+        "LOST",
+    ]
+
+
+def test_target_starts_initializing_and_then_tracks(run: Run) -> None:
+    assert run.target.status == TargetStatus.INITIALIZING
+    run.see(0.9)
+    result = run.step()
+    assert (result.status, result.age, result.confidence) == (TargetStatus.TRACKING, 0, 0.9)
+    assert result.result is not None
+
+
+def test_one_weak_frame_changes_nothing_two_do(run: Run) -> None:
+    run.see(0.9)
+    run.step(3)
+    run.see(0.4)
+    assert run.step().status == TargetStatus.TRACKING
+    run.see(0.9)
+    assert run.step().status == TargetStatus.TRACKING
+    run.see(0.4)
+    assert run.step(2).status == TargetStatus.UNCERTAIN
+    assert run.history[-1].result is not None
+    assert run.history[-1].age == 2
+
+
+def test_between_the_thresholds_a_state_stays(run: Run) -> None:
+    between = (CONFIG.uncertain_below + CONFIG.certain_above) / 2
+    run.see(between)
+    assert run.step(20).status == TargetStatus.TRACKING
+    run.see(0.4)
+    run.step(2)
+    run.see(between)
+    assert run.step(20).status == TargetStatus.UNCERTAIN
+    assert run.history[-1].age == 0  # seen, though not surely
+    run.see(0.9)
+    assert run.step().status == TargetStatus.UNCERTAIN
+    assert run.step().status == TargetStatus.TRACKING
+
+
+def test_uncertain_for_too_long_is_lost(run: Run) -> None:
+    run.see(0.4)
+    run.step(2)
+    run.step(CONFIG.uncertain_limit - 1)
+    assert run.history[-1].status == TargetStatus.UNCERTAIN
+    assert run.step(2).status == TargetStatus.LOST
+
+
+def test_lost_target_has_no_result_and_ages(run: Run) -> None:
+    run.lose()
+    statuses = [result.status for result in run.history]
+    assert statuses[3:] == [1, 2, 2, 2, 3]
+    assert run.history[-1].result is None
+    assert run.history[-1].age == CONFIG.lost_after
+    run.step(3)
+    assert run.history[-1].age == CONFIG.lost_after + 3
+
+
+def test_empty_mask_counts_against_a_target(run: Run) -> None:
+    run.see(0.95)
+    run.step(2)
+    run.world.empty_masks = True
+    assert run.step(2).status == TargetStatus.UNCERTAIN
+    assert run.history[-1].confidence == 0.95  # what is published is the tracker's
+
+
+def test_search_stays_at_the_place_where_the_target_was_last_seen(run: Run) -> None:
+    run.see(0.95)
+    run.step(3)
+    run.see(0.2, (380.0, 240.0))  # drags the tracker away
+    run.step(CONFIG.lost_after)
+    assert run.target.status == TargetStatus.LOST
+    assert run.target.tracker_state.center_xy == HOME
+
+
+def test_target_that_comes_back_is_confirmed_first(run: Run) -> None:
+    run.lose()
+    run.see(0.9, (340.0, 250.0))
+    for _ in range(CONFIG.confirm_frames - 1):
+        result = run.step()
+        assert (result.status, result.result) == (TargetStatus.LOST, None)
+    result = run.step()
+    assert (result.status, result.age) == (TargetStatus.TRACKING, 0)
+    assert result.result is not None
+    assert result.result.box.center_xy == (340.0, 250.0)
+    assert run.step().status == TargetStatus.TRACKING
+
+
+def test_confirmation_starts_again_after_a_gap(run: Run) -> None:
+    run.lose()
+    run.see(0.9)
+    run.step(CONFIG.confirm_frames - 1)
+    run.world.objects = {}
+    run.step()
+    run.see(0.9)
+    assert run.step(CONFIG.confirm_frames - 1).status == TargetStatus.LOST
+    assert run.step().status == TargetStatus.TRACKING
+
+
+def test_good_enough_for_tracking_is_not_good_enough_for_a_find(run: Run) -> None:
+    run.lose()
+    run.see((CONFIG.certain_above + CONFIG.found_above) / 2)
+    assert run.step(40).status == TargetStatus.LOST
+
+
+def test_far_find_needs_more_frames(run: Run) -> None:
+    run.lose()
+    run.see(0.95, (60.0, 60.0))
+    frames = 0
+    while run.target.candidate is None:
+        run.step()
+        frames += 1
+        assert frames < 60, "the search never came to the corner"
+    assert run.target.candidate.frames_needed == CONFIG.far_confirm_frames
+    assert run.step(CONFIG.far_confirm_frames - 2).status == TargetStatus.LOST
+    assert run.step().status == TargetStatus.TRACKING
+
+
+@pytest.mark.parametrize("corner", [(5.0, 5.0), (635.0, 5.0), (5.0, 475.0), (635.0, 475.0)])
+def test_every_corner_is_searched(run: Run, corner: tuple[float, float]) -> None:
+    run.lose()
+    run.see(0.95, corner)
+    run.step(60)
+    assert run.history[-1].status == TargetStatus.TRACKING
+    assert run.target.tracker_state.center_xy == corner
+
+
+def test_a_lost_target_costs_a_few_patches_a_frame_in_one_batch(run: Run) -> None:
+    run.lose()
+    run.world.batches.clear()
+    run.step(10)
+    assert run.world.batches == [CONFIG.searches_per_frame] * 10
+
+
+def test_many_lost_targets_share_the_patches() -> None:
+    world = World()
+    tracker = LongTermTracker(world)
+    boxes = [(10.0 + 50 * index, 10.0, SIZE, SIZE) for index in range(12)]
+    targets = tracker.start_batch([(IMAGE, box) for box in boxes])
+    for _ in range(CONFIG.lost_after):
+        steps = tracker.step([(IMAGE, target) for target in targets])
+        targets = [target for target, _ in steps]
+    assert {target.status for target in targets} == {TargetStatus.LOST}
+    world.batches.clear()
+    tracker.step([(IMAGE, target) for target in targets])
+    assert world.batches == [12]  # one each: 12 x 4 would be more than searches_per_step
+    world.batches.clear()
+    tracker.step([(IMAGE, target) for target in targets[:2]])
+    assert world.batches == [8]
+
+
+def test_tracked_and_lost_targets_go_in_one_batch() -> None:
+    world = World({HOME: 0.95})
+    tracker = LongTermTracker(world)
+    tracked = tracker.start(IMAGE, BOX)
+    lost = replace(tracker.start(IMAGE, (20, 20, SIZE, SIZE)), status=TargetStatus.LOST)
+    world.batches.clear()
+    (_, first), (_, second) = tracker.step([(IMAGE, tracked), (IMAGE, lost)])
+    assert world.batches == [1 + CONFIG.searches_per_frame]
+    assert first.status == TargetStatus.TRACKING
+    assert second.status == TargetStatus.LOST
+
+
+def _lost_beside(tracker: LongTermTracker) -> Target:
+    return replace(tracker.start(IMAGE, (330, 240, SIZE, SIZE)), status=TargetStatus.LOST)
+
+
+def test_lost_target_does_not_take_over_another_ones_object() -> None:
+    world = World({HOME: 0.95})
+    tracker = LongTermTracker(world)
+    tracked, lost = tracker.start(IMAGE, BOX), _lost_beside(tracker)
+    other_camera = IMAGE.copy()
+    for _ in range(20):
+        (tracked, _), (lost, _) = tracker.step([(IMAGE, tracked), (IMAGE, lost)])
+        assert lost.status == TargetStatus.LOST
+    for _ in range(CONFIG.confirm_frames):
+        (tracked, _), (lost, _) = tracker.step([(IMAGE, tracked), (other_camera, lost)])
+    assert lost.status == TargetStatus.TRACKING  # in another picture it is another object
+
+
+def test_two_lost_targets_do_not_find_the_same_object() -> None:
+    world = World({HOME: 0.95})
+    tracker = LongTermTracker(world)
+    targets = [_lost_beside(tracker), _lost_beside(tracker)]
+    for _ in range(20):
+        targets = [t for t, _ in tracker.step([(IMAGE, target) for target in targets])]
+    assert sorted(target.status for target in targets) == [1, 3]
+
+
+def test_step_without_targets() -> None:
+    assert LongTermTracker(World()).step([]) == []
+    assert LongTermTracker(World()).start_batch([]) == []
+
+
+def test_step_changes_no_old_target(run: Run) -> None:
+    run.see(0.95)
+    before = run.target
+    run.step()
+    assert before.status == TargetStatus.INITIALIZING
+    assert run.target is not before
+
+
+@pytest.mark.parametrize(
+    ("center", "spacing"), [((320.0, 240.0), 80.0), ((0.0, 0.0), 100.0), ((639.0, 3.0), 33.3)]
+)
+def test_pattern_covers_the_image(center: tuple[float, float], spacing: float) -> None:
+    pattern = SearchPattern(center, spacing, SIZE_WH)
+    centers = np.concatenate([[center], pattern.tiles_xy])
+    assert (centers >= 0).all()
+    assert (centers <= SIZE_WH).all()
+    columns, rows = np.meshgrid(np.arange(0, 641, 10), np.arange(0, 481, 10))
+    points = np.stack([columns.ravel(), rows.ravel()], axis=1)
+    nearest = np.abs(points[:, None] - centers[None]).max(axis=2).min(axis=1)
+    assert nearest.max() <= spacing / 2 + 1e-9
+
+
+def test_pattern_widens_and_comes_back() -> None:
+    pattern = SearchPattern((320.0, 240.0), 100.0, SIZE_WH)
+    distances = [
+        round(max(abs(x - 320), abs(y - 240)) / 100 + 0.3)
+        for x, y in map(pattern.at, range(8 + 24))
+    ]
+    assert max(distances[:8]) == 1
+    assert distances[8:16] == distances[:8]  # the second sweep begins near again
+    assert max(distances[16:]) == 2
+    total = len(pattern.tiles_xy)
+    late = 10_000
+    everything = {pattern.at(number) for number in range(late, late + total)}
+    assert len(everything) == len(np.unique(pattern.tiles_xy, axis=0))
+
+
+def test_pattern_of_an_image_smaller_than_a_tile() -> None:
+    pattern = SearchPattern((0.0, 0.0), 50.0, (1, 1))
+    assert all(0 <= value <= 1 for value in pattern.at(17))
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"lost_below": 0.6}, "lost_below <= uncertain_below"),
+        ({"found_above": 1.5}, "1.5"),
+        ({"lost_after": 0}, "lost_after must be at least 1, got 0"),
+        ({"searches_per_frame": 0}, "searches_per_frame"),
+        ({"empty_mask_factor": 2}, "empty_mask_factor"),
+        ({"tile_spacing": 0}, "tile_spacing"),
+        ({"far_jump": math.nan}, "far_jump"),
+    ],
+)
+def test_config_names_what_is_wrong(bad: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LongTermConfig(**bad)
