@@ -309,6 +309,16 @@ def test_failed_command_is_told_in_one_line(tmp_path):
     assert "collecting" in log.read_text()
 
 
+def test_cmake_says_where_and_what():
+    output = (
+        "ninja: error: loading 'build.ninja': No such file\n--- stderr: x\n"
+        "CMake Error at CMakeLists.txt:3 (find_package):\n  No package y.\n\nCall Stack:\n"
+    )
+    assert tool.telling_line(output) == (
+        "CMake Error at CMakeLists.txt:3 (find_package): No package y."
+    )
+
+
 def test_only_the_failed_command_is_told(tmp_path):
     log = tmp_path / "pip.log"
     log.write_text("ERROR: of yesterday\n")

@@ -410,11 +410,18 @@ def build_environ(ros: Ros, slot: Slot, environ: Mapping[str, str]) -> Dict[str,
 def telling_line(output: str) -> str:
     """Return the line of a failed command's output that best says why."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    patterns = (r"^ERROR: (?!Failed to build|Could not find a version)", r"\berror\b", r"Error\b")
+    patterns = (
+        r"^ERROR: (?!Failed to build|Could not find a version)",
+        r"^CMake Error",
+        r"\b(?<!ninja: )error\b",
+        r"Error\b",
+    )
     for pattern in patterns:
-        for line in lines:
+        for number, line in enumerate(lines):
             if re.search(pattern, line):
-                return line
+                # CMake says where in one line, and what in the next.
+                what = lines[number + 1 : number + 2] if line.startswith("CMake Error") else []
+                return " ".join([line, *what])
     return lines[-1] if lines else "no output"
 
 
