@@ -68,6 +68,7 @@ class SceneOptions:
         limbs: how far limbs swing, share of their range (0 to 1).
         slant: perspective slant and shear (0 to 0.5).
         camera_pan: how far the backdrop moves, shares of the image (0 to 0.3).
+        camera_zoom: the backdrop grows and shrinks by up to this factor (1 to 2).
         camera_roll: radians (0 to 0.5).
         camera_shake: share of the image's width (0 to 0.05).
         shutter: open for this share of a frame: motion blur (0 to 1).
@@ -90,6 +91,7 @@ class SceneOptions:
     limbs: float = 0.7
     slant: float = 0.12
     camera_pan: float = 0.1
+    camera_zoom: float = 1.08
     camera_roll: float = 0.04
     camera_shake: float = 0.003
     shutter: float = 0.4
@@ -128,6 +130,7 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "limbs": (0.0, 1.0),
     "slant": (0.0, 0.5),
     "camera_pan": (0.0, 0.3),
+    "camera_zoom": (1.0, 2.0),
     "camera_roll": (0.0, 0.5),
     "camera_shake": (0.0, 0.05),
     "shutter": (0.0, 1.0),

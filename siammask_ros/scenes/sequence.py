@@ -122,7 +122,7 @@ class _Camera:
         self.pan = Waves.drift(rng, 2, peak=pan, speed=options.speed * width)
         self.roll = Waves.drift(rng, 1, peak=options.camera_roll)
         self.shake = Waves.tremor(rng, 2, peak=options.camera_shake * width)
-        self.zoom = Waves.drift(rng, 1, peak=0.08)
+        self.zoom = Waves.drift(rng, 1, peak=float(np.log(options.camera_zoom)))
 
     def held(self, seconds: float) -> Matrix:
         """3x3: how shake and roll move what the camera follows."""
@@ -252,7 +252,7 @@ class _Stage:
         rng = np.random.default_rng(seed)
         self.seed, self.size_wh, self.options = seed, size_wh, options
         self.duration = max(frames - 1, 1) / options.frame_rate
-        spare = 1.0 + 2.0 * (options.camera_pan + _BACKDROP_SPARE)
+        spare = (1.0 + 2.0 * (options.camera_pan + _BACKDROP_SPARE)) * options.camera_zoom
         backdrop_wh = (int(size_wh[0] * spare), int(size_wh[1] * spare))
         self.backdrop = random_backdrop(rng, backdrop_wh, clutter=options.clutter)
         self.camera = _Camera(rng, options, size_wh)

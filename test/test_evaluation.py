@@ -1,0 +1,474 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Measures, DAVIS reader, evaluation loop, reference trackers and reports."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from siammask_ros.evaluation import (
+    REFERENCE_TRACKERS,
+    Always,
+    Convention,
+    LabelledFrame,
+    NeverMoves,
+    OpenCvTracker,
+    RenderedSequence,
+    TruthReplay,
+    box_overlap,
+    comparison_markdown,
+    evaluate,
+    evaluate_davis,
+    evaluate_sequence,
+    evaluation_json,
+    evaluation_markdown,
+    frames_csv,
+    read_davis,
+    reference_factory,
+    region_similarity,
+    separation_auc,
+    sequences_csv,
+    write_report,
+)
+from siammask_ros.evaluation.reference import BoxResult, MaskResult
+from siammask_ros.evaluation.report import write_whole
+
+WIDTH, HEIGHT, SIDE = 64, 48, 10
+
+
+@dataclass(frozen=True)
+class MovingSquare:
+    """A bright square that moves `step` pixels to the right a frame."""
+
+    name: str = "square"
+    frames: int = 5
+    step: int = 2
+    gone: tuple[int, ...] = ()
+
+    def __len__(self):
+        return self.frames
+
+    def frame(self, index):
+        mask = np.zeros((HEIGHT, WIDTH), bool)
+        if index not in self.gone:
+            left = 5 + self.step * index
+            mask[20 : 20 + SIDE, left : left + SIDE] = True
+        image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+        image[mask] = (200, 180, 40)
+        return LabelledFrame(image, mask)
+
+
+@dataclass(frozen=True)
+class Scripted:
+    """Says a given confidence in each frame, and the truth or nothing as its mask."""
+
+    sequence: MovingSquare
+    confidences: tuple[float, ...]
+    right: tuple[bool, ...]
+
+    def initialize(self, image_bgr, box_xywh):
+        return 0
+
+    def track(self, image_bgr, state):
+        truth = self.sequence.frame(state + 1).mask
+        mask = truth if self.right[state] else np.zeros_like(truth)
+        return state + 1, MaskResult(mask, self.confidences[state])
+
+
+def mask_of(*rows):
+    return np.array([[value == "#" for value in row] for row in rows])
+
+
+def run(sequences, factory, **options):
+    return evaluate(sequences, factory, tracker_name="t", dataset_name="d", **options)
+
+
+def write_davis(root, *, middle="", names=("cat", "dog"), frames=4, suffix_masks=".png"):
+    """A tiny DAVIS folder; returns the masks by name."""
+    masks = {}
+    for number, name in enumerate(names):
+        sequence = MovingSquare(name, frames, step=number + 1)
+        image_folder = root / "JPEGImages" / middle / name
+        mask_folder = root / "Annotations" / middle / name
+        image_folder.mkdir(parents=True)
+        mask_folder.mkdir(parents=True)
+        masks[name] = [sequence.frame(index).mask for index in range(frames)]
+        for index in range(frames):
+            cv2.imwrite(str(image_folder / f"{index:05}.jpg"), sequence.frame(index).image_bgr)
+            cv2.imwrite(
+                str(mask_folder / f"{index:05}{suffix_masks}"),
+                masks[name][index].astype(np.uint8) * 255,
+            )
+    return masks
+
+
+def test_region_similarity_by_hand():
+    first = mask_of("##..", "##..")
+    second = mask_of(".##.", ".##.")
+    assert region_similarity(first, second) == pytest.approx(2 / 6)
+    assert region_similarity(first, first) == 1.0
+    assert region_similarity(first, mask_of("...#", "...#")) == 0.0
+    empty = np.zeros((2, 4), bool)
+    assert region_similarity(empty, empty) == 1.0
+    assert region_similarity(first, empty) == region_similarity(empty, first) == 0.0
+    with pytest.raises(ValueError, match=r"\(2, 4\) and \(3, 4\)"):
+        region_similarity(first, np.zeros((3, 4), bool))
+
+
+def test_box_overlap_by_hand():
+    truth = np.zeros((20, 20), bool)
+    truth[5:15, 5:15] = True
+    truth[8, 8] = False
+    assert box_overlap((5, 5, 10, 10), truth) == 1.0
+    assert box_overlap((10, 5, 10, 10), truth) == pytest.approx(50 / 150)
+    assert box_overlap((15, 15, 5, 5), truth) == 0.0
+    assert math.isnan(box_overlap((0, 0, 5, 5), np.zeros((9, 9), bool)))
+
+
+def test_auc_is_the_share_of_ordered_pairs():
+    rng = np.random.default_rng(0)
+    higher, lower = rng.integers(0, 6, 40), rng.integers(0, 5, 30)
+    pairs = [(a > b) + 0.5 * (a == b) for a in higher for b in lower]
+    assert separation_auc(higher, lower) == pytest.approx(np.mean(pairs))
+    assert separation_auc([3, 4, math.nan], [1, 2]) == 1.0
+    assert separation_auc([1], [2]) == 0.0
+    assert math.isnan(separation_auc([], [1.0]))
+    assert math.isnan(separation_auc([math.nan], [1.0]))
+
+
+def test_filled_box_covers_its_pixels():
+    mask = BoxResult((3, 2, 4, 5), (12, 10)).mask
+    expected = np.zeros((10, 12), bool)
+    expected[2:7, 3:7] = True
+    assert (mask == expected).all()
+    assert not BoxResult((50, 50, 5, 5), (12, 10)).mask.any()
+    assert BoxResult((-5, -5, 50, 50), (12, 10)).mask.all()
+    assert MaskResult(expected).box_xywh == (3, 2, 4, 5)
+    assert MaskResult(np.zeros((4, 4), bool)).box_xywh == (0, 0, 0, 0)
+
+
+def test_truth_scores_one():
+    sequences = [MovingSquare("a"), MovingSquare("b", 7, 3, gone=(2, 3))]
+    for convention in Convention:
+        scores = run(sequences, TruthReplay, convention=convention)
+        assert scores.region_similarity == 1.0
+        assert scores.box_iou == 1.0
+        assert scores.lost_share == 0.0
+
+
+def test_truth_scores_one_on_a_rendered_scene():
+    sequence = RenderedSequence.of_scenario("exit_and_return", 2, frames=24, size_wh=(96, 64))
+    assert any(not sequence.frame(index).mask.any() for index in range(24))
+    score = evaluate_sequence(sequence, TruthReplay)
+    assert score.region_similarity == score.box_iou == 1.0
+    assert sequence.name == "exit_and_return-2"
+
+
+def test_a_still_box_scores_what_the_squares_overlap():
+    score = evaluate_sequence(MovingSquare(), Always(NeverMoves()))
+    # Frames 1 to 3 of 5 count; the square has moved 2, 4, 6 pixels of its 10.
+    expected = [(10 - s) / (10 + s) for s in (2, 4, 6)]
+    assert [frame.region_similarity for frame in score.counted] == pytest.approx(expected)
+    assert score.region_similarity == pytest.approx(np.mean(expected))
+    assert score.box_iou == pytest.approx(np.mean(expected))
+    assert math.isnan(score.confidence)
+    assert score.milliseconds > 0
+    assert score.initialize_ms > 0
+
+
+def test_convention_says_whether_the_last_frame_counts():
+    davis = evaluate_sequence(MovingSquare(), Always(NeverMoves()))
+    tracked = evaluate_sequence(MovingSquare(), Always(NeverMoves()), convention=Convention.TRACKED)
+    assert [frame.frame for frame in davis.counted] == [1, 2, 3]
+    assert [frame.frame for frame in tracked.counted] == [1, 2, 3, 4]
+    assert [frame.frame for frame in davis.frames] == [1, 2, 3, 4]
+    assert tracked.region_similarity < davis.region_similarity
+    assert "last frame not counted" in Convention.DAVIS.words
+    assert "last frame counted" in Convention.TRACKED.words
+
+
+def test_the_mean_weighs_sequences_alike():
+    scores = run([MovingSquare("a", 5, 2), MovingSquare("b", 30, 0)], Always(NeverMoves()))
+    first, second = (score.region_similarity for score in scores.sequences)
+    assert second == 1.0
+    assert scores.region_similarity == pytest.approx((first + second) / 2)
+
+
+def test_the_tracker_is_given_the_bounding_rectangle():
+    boxes = []
+
+    class Spy(NeverMoves):
+        def initialize(self, image_bgr, box_xywh):
+            boxes.append(tuple(box_xywh))
+            return super().initialize(image_bgr, box_xywh)
+
+    sequence = MovingSquare()
+    evaluate_sequence(sequence, Always(Spy()))
+    assert boxes == [cv2.boundingRect(sequence.frame(0).mask.astype(np.uint8))]
+
+
+def test_frames_without_the_target_have_no_box_overlap():
+    score = evaluate_sequence(MovingSquare(gone=(2,)), Always(NeverMoves()))
+    overlaps = [frame.box_iou for frame in score.counted]
+    assert [math.isnan(value) for value in overlaps] == [False, True, False]
+    assert score.frames[1].region_similarity == 0.0
+    assert score.box_iou == pytest.approx((overlaps[0] + overlaps[2]) / 2)
+
+
+def test_confidence_separates_lost_from_fine():
+    sequence = MovingSquare(frames=6)
+    right = (True, True, False, False, True)
+    sure = Scripted(sequence, (0.9, 0.8, 0.2, 0.1, 0.0), right)
+    scores = run([sequence], Always(sure))
+    # The last frame, sure of nothing and yet right, does not count.
+    assert scores.confidence_auc == 1.0
+    assert scores.confidence_fine.tolist() == [0.9, 0.8]
+    assert scores.confidence_lost.tolist() == [0.2, 0.1]
+    assert scores.lost_share == 0.5
+    mixed = Scripted(sequence, (0.9, 0.1, 0.5, 0.05, 0.0), right)
+    assert run([sequence], Always(mixed)).confidence_auc == 0.75
+
+
+@pytest.mark.parametrize(
+    ("sequence", "words"),
+    [
+        (MovingSquare("short", 2), "short.*2 frames, at least 3"),
+        (MovingSquare("blank", 5, gone=(0,)), "blank.*first frame is empty"),
+    ],
+)
+def test_sequences_that_cannot_be_scored_are_named(sequence, words):
+    with pytest.raises(ValueError, match=words):
+        evaluate_sequence(sequence, Always(NeverMoves()))
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="no sequences"):
+        run([], Always(NeverMoves()))
+    with pytest.raises(ValueError, match="got 0"):
+        run([MovingSquare()], Always(NeverMoves()), jobs=0)
+
+
+@pytest.mark.parametrize("middle", ["", "480p"])
+def test_davis_layouts(tmp_path, middle):
+    masks = write_davis(tmp_path, middle=middle)
+    sequences = read_davis(tmp_path)
+    assert [sequence.name for sequence in sequences] == ["cat", "dog"]
+    assert [len(sequence) for sequence in sequences] == [4, 4]
+    for sequence in sequences:
+        for index, expected in enumerate(masks[sequence.name]):
+            image, mask = sequence.frame(index)
+            assert image.shape == (HEIGHT, WIDTH, 3)
+            assert (mask == expected).all()
+    assert [sequence.name for sequence in read_davis(tmp_path, ["dog"])] == ["dog"]
+
+
+@pytest.mark.parametrize(
+    ("year", "text"),
+    [
+        ("480p", "/JPEGImages/480p/dog/00000.jpg /Annotations/480p/dog/00000.png\n" * 3),
+        ("2017", "dog\n\n"),
+        ("", "dog\n"),
+    ],
+)
+def test_davis_splits(tmp_path, year, text):
+    write_davis(tmp_path, middle="480p")
+    folder = tmp_path / "ImageSets" / year
+    folder.mkdir(parents=True)
+    (folder / "val.txt").write_text(text)
+    assert [sequence.name for sequence in read_davis(tmp_path, split="val")] == ["dog"]
+    with pytest.raises(ValueError, match=r"no list train\.txt"):
+        read_davis(tmp_path, split="train")
+
+
+def test_davis_instances_are_one_target(tmp_path):
+    write_davis(tmp_path, names=("cat",))
+    annotation = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    annotation[5:9, 5:9] = (0, 0, 128)
+    annotation[20:30, 5:9] = (1, 0, 0)  # dark, but not background
+    cv2.imwrite(str(tmp_path / "Annotations" / "cat" / "00000.png"), annotation)
+    (sequence,) = read_davis(tmp_path)
+    assert (sequence.frame(0).mask == annotation.any(axis=2)).all()
+
+
+def test_davis_errors_are_named(tmp_path):
+    with pytest.raises(ValueError, match="not a DAVIS folder"):
+        read_davis(tmp_path)
+    write_davis(tmp_path)
+    with pytest.raises(ValueError, match=r"no such sequence.*bird, fish"):
+        read_davis(tmp_path, ["cat", "bird", "fish"])
+    annotations = tmp_path / "Annotations" / "cat"
+    cv2.imwrite(str(annotations / "00001.png"), np.zeros((5, 5), np.uint8))
+    (annotations / "00002.png").write_bytes(b"no image")
+    (sequence,) = read_davis(tmp_path, ["cat"])
+    with pytest.raises(ValueError, match=r"00001.png has shape \(5, 5\)"):
+        sequence.frame(1)
+    with pytest.raises(ValueError, match=r"not an image.*00002.png"):
+        sequence.frame(2)
+    (tmp_path / "JPEGImages" / "cat" / "00003.jpg").write_bytes(b"no image")
+    with pytest.raises(ValueError, match=r"not an image.*00003.jpg"):
+        sequence.frame(3)
+    (annotations / "00003.png").unlink()
+    with pytest.raises(ValueError, match=r"cat: 1 frames without a mask, from 00003.png"):
+        read_davis(tmp_path)
+
+
+def test_davis_in_processes_as_in_one(tmp_path):
+    write_davis(tmp_path, names=("cat", "dog", "emu"), frames=5)
+    seen = []
+    options = {"tracker_name": "still", "convention": Convention.TRACKED}
+    alone = evaluate_davis(tmp_path, reference_factory("never-moves"), **options)
+    together = evaluate_davis(
+        tmp_path,
+        reference_factory("never-moves"),
+        jobs=2,
+        on_sequence=lambda score: seen.append(score.name),
+        **options,
+    )
+    assert sorted(seen) == [score.name for score in together.sequences] == ["cat", "dog", "emu"]
+    for first, second in zip(alone.sequences, together.sequences, strict=True):
+        assert first.region_similarity == second.region_similarity
+        assert first.box_iou == second.box_iou
+    blank = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.imwrite(str(tmp_path / "Annotations" / "dog" / "00000.png"), blank)
+    with pytest.raises(ValueError, match="dog: the mask of the first frame is empty"):
+        evaluate_davis(tmp_path, TruthReplay, jobs=2)
+
+
+def test_reference_trackers_have_names():
+    assert set(REFERENCE_TRACKERS) == {"never-moves", "truth", "csrt", "kcf", "mil"}
+    with pytest.raises(ValueError, match="'goturn', there are never-moves, truth"):
+        reference_factory("goturn")
+    with pytest.raises(ValueError, match="'boosting'"):
+        OpenCvTracker("boosting")
+
+
+def test_an_opencv_without_a_tracker_says_so(monkeypatch):
+    monkeypatch.delattr(cv2, "TrackerCSRT", raising=False)
+    monkeypatch.delattr(cv2, "legacy", raising=False)
+    with pytest.raises(RuntimeError, match=f"OpenCV {cv2.__version__}.*TrackerCSRT"):
+        reference_factory("csrt")
+
+
+@pytest.mark.parametrize("kind", ["csrt", "kcf", "mil"])
+def test_opencv_trackers_follow_a_rendered_target(kind):
+    try:
+        factory = reference_factory(kind)
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    sequence = RenderedSequence.of_scenario("plain", 3, frames=12, size_wh=(160, 120))
+    score = evaluate_sequence(sequence, factory)
+    assert score.box_iou > 0.5
+    assert {frame.confidence for frame in score.frames} <= {0.0, 1.0}
+
+
+def test_opencv_tracker_that_finds_nothing_keeps_the_box():
+    class Blind:
+        def init(self, image, box):
+            self.box = box
+
+        def update(self, image):
+            return False, (0, 0, 0, 0)
+
+    class BlindTracker(OpenCvTracker):
+        def _create(self):
+            return Blind()
+
+    tracker = BlindTracker("mil")
+    image = np.zeros((20, 30, 3), np.uint8)
+    state = tracker.initialize(image, (4.4, 5.0, 6.0, 7.0))
+    _, result = tracker.track(image, state)
+    assert result.box_xywh == (4, 5, 6, 7)
+    assert result.confidence == 0.0
+
+
+@pytest.fixture
+def scores():
+    """One followed, one not, one frame without the target."""
+    return run([MovingSquare("a", gone=(2,)), MovingSquare("b", 6, 4)], Always(NeverMoves()))
+
+
+def test_csv_reads_back(scores):
+    rows = list(csv.DictReader(io.StringIO(sequences_csv(scores))))
+    assert [row["sequence"] for row in rows] == ["a", "b"]
+    assert float(rows[1]["region_similarity"]) == pytest.approx(
+        scores.sequences[1].region_similarity, abs=1e-5
+    )
+    assert rows[0]["confidence"] == ""
+    frames = list(csv.DictReader(io.StringIO(frames_csv(scores))))
+    assert len(frames) == 4 + 5
+    assert [row["counted"] for row in frames[:4]] == ["1", "1", "1", "0"]
+    assert frames[1]["box_iou"] == ""
+    assert frames[1]["frame"] == "2"
+
+
+def test_json_has_no_nan(scores):
+    def refuse(word):
+        raise AssertionError(word)
+
+    content = json.loads(evaluation_json(scores), parse_constant=refuse)
+    assert content["convention"] == "davis"
+    assert content["region_similarity"] == pytest.approx(scores.region_similarity)
+    assert content["confidence_auc"] is None
+    assert content["sequences"][0]["frames"][1]["box_iou"] is None
+    assert content["sequences"][1]["name"] == "b"
+
+
+def test_markdown_states_numbers_and_convention(scores):
+    text = evaluation_markdown(scores)
+    assert "first and last frame not counted (DAVIS-2016)" in text
+    mean = next(line for line in text.splitlines() if line.startswith("| **mean**"))
+    assert f" {scores.region_similarity:.3f} " in mean
+    assert "nan" not in text
+    table = comparison_markdown([scores, scores]).splitlines()
+    assert len(table) == 4
+    assert {line.count("|") for line in table} == {7}
+
+
+def test_report_is_written_whole(tmp_path, scores, monkeypatch):
+    written = write_report(tmp_path / "new" / "report", scores)
+    assert [path.name for path in written] == [
+        "report.md",
+        "report.json",
+        "sequences.csv",
+        "frames.csv",
+    ]
+    assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(
+        path.name for path in written
+    )
+    old = tmp_path / "old.txt"
+    write_whole(old, "before")
+
+    def fail(self, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(old, "after")
+    assert old.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+
+
+def test_davis_of_the_shared_data(shared_dir):
+    root = shared_dir / "davis16-train"
+    if not root.is_dir():
+        pytest.skip(f"no {root}")
+    scores = evaluate_davis(root, reference_factory("never-moves"), sequences=["surf"])
+    masks = [
+        cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) > 0
+        for path in sorted((root / "Annotations" / "surf").glob("*.png"))
+    ]
+    x, y, width, height = cv2.boundingRect(masks[0].astype(np.uint8))
+    box = np.zeros_like(masks[0])
+    box[y : y + height, x : x + width] = True
+    expected = np.mean([(box & mask).sum() / (box | mask).sum() for mask in masks[1:-1]])
+    assert scores.region_similarity == pytest.approx(expected)
+    assert len(read_davis(root)) == 30
