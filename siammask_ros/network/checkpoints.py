@@ -342,7 +342,7 @@ def _converted(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> Ten
         raise CheckpointError(f"{path}: {name} is {tensor.dtype}, expected {dtype}")
     if not bool(torch.isfinite(tensor).all()):
         raise CheckpointError(f"{path}: {name} holds infinite numbers or NaN")
-    return tensor.detach().to(dtype)
+    return tensor.detach().to(dtype).contiguous()
 
 
 def _skeleton(architecture: str, options: dict[str, Any]) -> SiamMask:
