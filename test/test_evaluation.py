@@ -40,7 +40,7 @@ from siammask_ros.evaluation import (
     write_report,
 )
 from siammask_ros.evaluation.reference import BoxResult, MaskResult
-from siammask_ros.evaluation.report import write_whole
+from siammask_ros.files import write_whole
 
 WIDTH, HEIGHT, SIDE = 64, 48, 10
 

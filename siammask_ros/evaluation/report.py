@@ -8,27 +8,19 @@ import csv
 import io
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from siammask_ros.evaluation.evaluate import FINE_FROM, LOST_BELOW, FrameScore
+from siammask_ros.files import markdown_table, write_whole
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Sequence
 
     from siammask_ros.evaluation.evaluate import Evaluation
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table: first column to the left, numbers to the right."""
-    lines = ["| " + " | ".join(header) + " |"]
-    lines.append("| --- |" + " ---: |" * (len(header) - 1))
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def evaluation_markdown(evaluation: Evaluation) -> str:
@@ -165,23 +157,7 @@ def write_report(directory: str | os.PathLike[str], evaluation: Evaluation) -> l
         "sequences.csv": sequences_csv(evaluation),
         "frames.csv": frames_csv(evaluation),
     }
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    return [write_whole(folder / name, text) for name, text in contents.items()]
-
-
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file so that it is there complete or, after an error, as it was before."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-    return path
+    return [write_whole(Path(directory) / name, text) for name, text in contents.items()]
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -1,0 +1,31 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Latency of the tracker: whole step and parts, by image size and number of targets."""
+
+from siammask_ros.benchmark.latency import (
+    DEFAULT_SIZES,
+    BenchmarkReport,
+    CaseResult,
+    Environment,
+    StepTimes,
+    Summary,
+    benchmark_tracker,
+    target_boxes,
+    total_steps,
+)
+from siammask_ros.benchmark.report import benchmark_json, benchmark_markdown, write_benchmark
+
+__all__ = [
+    "DEFAULT_SIZES",
+    "BenchmarkReport",
+    "CaseResult",
+    "Environment",
+    "StepTimes",
+    "Summary",
+    "benchmark_json",
+    "benchmark_markdown",
+    "benchmark_tracker",
+    "target_boxes",
+    "total_steps",
+    "write_benchmark",
+]
