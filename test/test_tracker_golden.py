@@ -1,0 +1,132 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small golden run of our own, for checkouts without the shared golden data.
+
+The numbers in data/tracker_golden.json are those of this package itself, written when it agreed
+with the official tracker on all frames of test_tracker_parity.py. They guard against changes, they
+do not prove faithfulness. `python test/test_tracker_golden.py` writes them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from siammask_ros.network import build_network
+from siammask_ros.tracker import SiamMaskTracker, TrackerConfig
+
+GOLDEN = Path(__file__).parent / "data" / "tracker_golden.json"
+SIZE_WH = (320, 240)
+FIRST_BOX = (120, 70, 60, 90)
+FRAMES = 4
+PIXEL_RANGE = 128
+RUNS = (
+    ("siammask_r50_refine", "davis"),
+    ("siammask_r50_refine", "pysot"),
+    ("siammask_r50_base", "base"),
+)
+
+
+def synthetic_frame(frame: int) -> np.ndarray:
+    """Smooth noise with a lighter patch that moves right and down."""
+    rng = np.random.default_rng(7)
+    noise = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    image = cv2.resize(noise, SIZE_WH, interpolation=cv2.INTER_LINEAR)
+    patch = cv2.resize(rng.integers(128, 256, (6, 4, 3), dtype=np.uint8), (60, 90))
+    left, top = 120 + 7 * frame, 70 + 4 * frame
+    image[top : top + 90, left : left + 60] = patch
+    return image
+
+
+def synthetic_network(name: str) -> torch.nn.Module:
+    """A network whose weights depend on the names and shapes of its parameters only."""
+    network = build_network(name).eval()
+    weights = {}
+    for key, tensor in network.state_dict().items():
+        rng = np.random.default_rng(zlib.crc32(key.encode()))
+        shape = tuple(tensor.shape)
+        if tensor.dtype == torch.int64:
+            continue
+        if len(shape) < 2:
+            values = np.abs(rng.normal(1, 0.2, shape)) if key.endswith(("weight", "var")) else 0.1
+            values = np.broadcast_to(values, shape)
+        else:
+            values = rng.standard_normal(shape) * math.sqrt(2 / math.prod(shape[1:]))
+            values = values / (PIXEL_RANGE if shape[1] == 3 else 1)
+        weights[key] = torch.tensor(np.array(values), dtype=tensor.dtype)
+    network.load_state_dict(weights, strict=False)
+    return network
+
+
+class Damped(torch.nn.Module):
+    """Scales the outputs of a network with random weights to usual ranges."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def exemplar(self, patch: torch.Tensor) -> Any:
+        """As the network."""
+        return self.network.exemplar(patch)
+
+    def search(self, patch: torch.Tensor, kernels: Any) -> Any:
+        """Logits and deltas with zero mean and usual spread."""
+        output = self.network.search(patch, kernels)
+        logits, deltas = (
+            (raw - raw.mean()) / raw.std() * spread
+            for raw, spread in ((output.score_logits, 2.0), (output.box_deltas, 0.15))
+        )
+        return output._replace(score_logits=logits, box_deltas=deltas)
+
+    def mask_at(self, output: Any, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+        """Logits with zero mean and usual spread."""
+        logits = self.network.mask_at(output, rows, columns)
+        return (logits - logits.mean()) / logits.std() * 3
+
+
+def run(network_name: str, preset: str) -> list[dict[str, Any]]:
+    """Track the synthetic clip and note every frame."""
+    network = Damped(synthetic_network(network_name))
+    tracker = SiamMaskTracker(network, TrackerConfig.preset(preset))
+    state = tracker.initialize(synthetic_frame(0), FIRST_BOX)
+    rows = []
+    for frame in range(1, FRAMES + 1):
+        state, result = tracker.track(synthetic_frame(frame), state)
+        rows.append(
+            {
+                "anchor_index": result.anchor_index,
+                "center_xy": [round(number, 4) for number in state.center_xy],
+                "size_wh": [round(number, 4) for number in state.size_wh],
+                "confidence": round(result.confidence, 6),
+                "mask_area": result.mask_area,
+                "corners": np.round(result.corners, 2).tolist(),
+            }
+        )
+    return rows
+
+
+@pytest.mark.parametrize(("network_name", "preset"), RUNS)
+def test_own_golden_run(network_name: str, preset: str) -> None:
+    golden = json.loads(GOLDEN.read_text())["runs"][f"{network_name} {preset}"]
+    rows = run(network_name, preset)
+    assert len(rows) == len(golden) == FRAMES
+    for row, expected in zip(rows, golden, strict=True):
+        assert row["anchor_index"] == expected["anchor_index"]
+        assert row["center_xy"] == pytest.approx(expected["center_xy"], abs=0.01)
+        assert row["size_wh"] == pytest.approx(expected["size_wh"], abs=0.01)
+        assert row["confidence"] == pytest.approx(expected["confidence"], abs=1e-4)
+        assert row["mask_area"] == pytest.approx(expected["mask_area"], rel=0.01, abs=10)
+
+
+if __name__ == "__main__":
+    runs = {f"{name} {preset}": run(name, preset) for name, preset in RUNS}
+    label = "numbers of this package, see test_tracker_golden.py; not of the official code"
+    GOLDEN.write_text(json.dumps({"label": label, "runs": runs}, indent=1) + "\n")
