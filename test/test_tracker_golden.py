@@ -26,13 +26,8 @@ from siammask_ros.tracker import SiamMaskTracker, TrackerConfig
 GOLDEN = Path(__file__).parent / "data" / "tracker_golden.json"
 SIZE_WH = (320, 240)
 FIRST_BOX = (120, 70, 60, 90)
-FRAMES = 4
-PIXEL_RANGE = 128
-RUNS = (
-    ("siammask_r50_refine", "davis"),
-    ("siammask_r50_refine", "pysot"),
-    ("siammask_r50_base", "base"),
-)
+FRAMES = 6
+PRESETS = ("davis", "pysot", "compact")
 
 
 def synthetic_frame(frame: int) -> np.ndarray:
@@ -46,9 +41,9 @@ def synthetic_frame(frame: int) -> np.ndarray:
     return image
 
 
-def synthetic_network(name: str) -> torch.nn.Module:
+def synthetic_network() -> torch.nn.Module:
     """A network whose weights depend on the names and shapes of its parameters only."""
-    network = build_network(name).eval()
+    network = build_network("compact", channels=(8, 16, 16), blocks=(1, 1, 1), width=16).eval()
     weights = {}
     for key, tensor in network.state_dict().items():
         rng = np.random.default_rng(zlib.crc32(key.encode()))
@@ -60,7 +55,6 @@ def synthetic_network(name: str) -> torch.nn.Module:
             values = np.broadcast_to(values, shape)
         else:
             values = rng.standard_normal(shape) * math.sqrt(2 / math.prod(shape[1:]))
-            values = values / (PIXEL_RANGE if shape[1] == 3 else 1)
         weights[key] = torch.tensor(np.array(values), dtype=tensor.dtype)
     network.load_state_dict(weights, strict=False)
     return network
@@ -92,10 +86,11 @@ class Damped(torch.nn.Module):
         return (logits - logits.mean()) / logits.std() * 3
 
 
-def run(network_name: str, preset: str) -> list[dict[str, Any]]:
+def run(preset: str) -> list[dict[str, Any]]:
     """Track the synthetic clip and note every frame."""
-    network = Damped(synthetic_network(network_name))
-    tracker = SiamMaskTracker(network, TrackerConfig.preset(preset))
+    # One pixel of a random mask would move the next search, so its box stays out.
+    config = TrackerConfig.preset(preset, mask_box_blend=0)
+    tracker = SiamMaskTracker(Damped(synthetic_network()), config)
     state = tracker.initialize(synthetic_frame(0), FIRST_BOX)
     rows = []
     for frame in range(1, FRAMES + 1):
@@ -113,20 +108,22 @@ def run(network_name: str, preset: str) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize(("network_name", "preset"), RUNS)
-def test_own_golden_run(network_name: str, preset: str) -> None:
-    golden = json.loads(GOLDEN.read_text())["runs"][f"{network_name} {preset}"]
-    rows = run(network_name, preset)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_own_golden_run(preset: str) -> None:
+    golden = json.loads(GOLDEN.read_text())["runs"][preset]
+    rows = run(preset)
     assert len(rows) == len(golden) == FRAMES
+    # OpenCV 4 samples at 1/32 pixel where OpenCV 5 is exact: the anti-aliased crops differ.
+    pixels, score = (0.2, 5e-3) if preset == "compact" else (0.01, 1e-4)
     for row, expected in zip(rows, golden, strict=True):
         assert row["anchor_index"] == expected["anchor_index"]
-        assert row["center_xy"] == pytest.approx(expected["center_xy"], abs=0.01)
-        assert row["size_wh"] == pytest.approx(expected["size_wh"], abs=0.01)
-        assert row["confidence"] == pytest.approx(expected["confidence"], abs=1e-4)
-        assert row["mask_area"] == pytest.approx(expected["mask_area"], rel=0.01, abs=10)
+        assert row["center_xy"] == pytest.approx(expected["center_xy"], abs=pixels)
+        assert row["size_wh"] == pytest.approx(expected["size_wh"], abs=pixels)
+        assert row["confidence"] == pytest.approx(expected["confidence"], abs=score)
+        assert row["mask_area"] == pytest.approx(expected["mask_area"], rel=0.02)
 
 
 if __name__ == "__main__":
-    runs = {f"{name} {preset}": run(name, preset) for name, preset in RUNS}
+    runs = {preset: run(preset) for preset in PRESETS}
     label = "numbers of this package, see test_tracker_golden.py; not of the official code"
     GOLDEN.write_text(json.dumps({"label": label, "runs": runs}, indent=1) + "\n")
