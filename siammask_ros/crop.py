@@ -58,7 +58,7 @@ def validate_image_bgr(image_bgr: object) -> tuple[int, int]:
     """
     if not isinstance(image_bgr, np.ndarray):
         kind = type(image_bgr).__name__
-        raise ValueError(f"image must be a numpy array, got {kind}")  # noqa: TRY004 - one error
+        raise ValueError(f"image must be a numpy array, got {kind}")
     if image_bgr.shape[2:] != (BGR_CHANNELS,):
         raise ValueError(f"image must have shape (height, width, 3), got {image_bgr.shape}")
     if image_bgr.dtype != np.uint8:
@@ -133,12 +133,14 @@ def crop_square(
     round_origin = round_half_even if rounding == "half_even" else round_half_up
     left, top = (round_origin(center - (whole_side + 1) / 2) for center in center_xy)
     window = _padded_window(image_bgr, (left, top), (whole_side, whole_side), padding_bgr)
-    if whole_side != out_size:
+    if whole_side == out_size:
+        window = window.copy()  # never a view of the image
+    else:
         resized = cv2.resize(window, (out_size, out_size), interpolation=cv2.INTER_LINEAR)
         window = np.asarray(resized, dtype=np.uint8)
     scale = whole_side / out_size
     shift = (scale - 1) / 2  # the resize aligns the edges of the outer pixels, not their centres
-    return np.ascontiguousarray(window), CropTransform((left + shift, top + shift), scale)
+    return window, CropTransform((left + shift, top + shift), scale)
 
 
 def _padded_window(

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -19,6 +19,9 @@ from siammask_ros.crop import (
     round_half_up,
     validate_image_bgr,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PADDING = (11, 22, 33)
 
@@ -83,11 +86,37 @@ def test_crop_outside_is_uniform(
     assert (patch == PADDING).all()
 
 
-def test_patch_owns_its_pixels(image: np.ndarray) -> None:
-    before = image.copy()
-    patch, _ = crop_square(image, (30.0, 20.0), 9, 9, PADDING)
+@pytest.mark.parametrize("filter_name", ["bilinear", "area"])
+@pytest.mark.parametrize("side", [15, 33])
+def test_patch_owns_its_pixels(filter_name: CropFilter, side: int) -> None:
+    image = np.zeros((15, 15, 3), dtype=np.uint8)
+    patch, _ = crop_square(image, (8.0, 8.0), side, 15, PADDING, filter=filter_name)
     assert patch.flags.c_contiguous
-    assert np.array_equal(image, before)
+    assert patch.flags.writeable
+    assert not np.shares_memory(patch, image)
+
+
+@pytest.mark.parametrize("filter_name", ["bilinear", "area"])
+@pytest.mark.parametrize(
+    "view",
+    [
+        lambda image: image[..., ::-1],
+        lambda image: image[::-1, ::-1],
+        lambda image: image.transpose(1, 0, 2),
+        lambda image: image[:, ::2],
+    ],
+)
+def test_any_read_only_view_gives_what_its_copy_gives(
+    image: np.ndarray, filter_name: CropFilter, view: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    viewed = view(image)
+    viewed.flags.writeable = False
+    assert channel_mean(viewed) == channel_mean(np.ascontiguousarray(viewed))
+    for side in (9, 40, 100):
+        arguments = ((12.0, 14.0), side, 31, PADDING)
+        patch, _ = crop_square(viewed, *arguments, filter=filter_name)
+        expected, _ = crop_square(np.ascontiguousarray(viewed), *arguments, filter=filter_name)
+        assert np.array_equal(patch, expected)
 
 
 def test_transform_goes_both_ways() -> None:
