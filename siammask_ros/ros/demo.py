@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import shutil
 import signal
 import sys
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TRACKER = "/siammask_tracker"
+RECORDER = "/demo_recorder"
 CAMERA = "/camera"
 IMAGE_TOPIC = f"{CAMERA}/image_raw"
 IMAGE_REMAPS = {"image": IMAGE_TOPIC, "image/compressed": f"{IMAGE_TOPIC}/compressed"}
@@ -177,7 +179,7 @@ class Demo:
         folder.mkdir()
         recorder = self._start_recorder(clip, folder)
         camera = self._start_camera(clip)
-        self._wait_until(self._consumer_is_there, "the recorder", START_TIMEOUT_S)
+        self._wait_for_recorder(clip)
         self._set_targets(clip)
         self._start_stream()
         # The recorder ends by itself: after the last image, or when nothing comes any more.
@@ -207,6 +209,8 @@ class Demo:
         }
         remaps = {topic: f"{TRACKER}/{topic}" for topic in RECORDED_TOPICS}
         remaps["sent"] = f"{CAMERA}/video_camera/sent"
+        # Every clip has a recorder, and "ready" is that of this clip's alone.
+        remaps["~/ready"] = recorder_topic(clip)
         name = f"recorder_{clip.name}"
         return self._start(name, "siammask_ros.ros.demo_recorder", parameters, remaps)
 
@@ -226,14 +230,25 @@ class Demo:
         name = f"camera_{clip.name}"
         return self._start(name, "siammask_ros.ros.video_camera", parameters, remaps)
 
-    def _consumer_is_there(self) -> bool:
-        topics = [f"{TRACKER}/{name}" for name in RECORDED_TOPICS if name != "label_image"]
-        return all(self._node.count_subscribers(topic) > 0 for topic in topics)
+    def _wait_for_recorder(self, clip: Clip) -> None:
+        """Wait until the held image has come through every topic to the recorder."""
+        from std_msgs.msg import Empty
+
+        from siammask_ros.ros.demo_recorder import READY_QOS
+
+        topic = recorder_topic(clip)
+        with LatestMessage(self._node, Empty, topic, READY_QOS) as ready:
+            self._wait_until(
+                lambda: ready.message is not None, "results to arrive", START_TIMEOUT_S
+            )
 
     def _set_targets(self, clip: Clip) -> None:
         """Set the clip's targets on exactly the image they were drawn on, the first one."""
+        from std_msgs.msg import Header
+
         from siammask_msgs.msg import TargetBox
         from siammask_msgs.srv import SetTargets
+        from siammask_ros.ros.video_camera import SENT_QOS
 
         targets = [
             TargetBox(
@@ -246,17 +261,21 @@ class Demo:
             )
             for number, target in enumerate(clip.targets, start=1)
         ]
-        with FirstImage(self._node) as first:
-            self._wait_until(lambda: first.stamp is not None, "the first image", START_TIMEOUT_S)
+        with LatestMessage(self._node, Header, f"{CAMERA}/video_camera/sent", SENT_QOS) as sent:
+            # A repetition that is brand new leaves time to set the target and to start.
+            self._spin_for(RETRY_S)
+            old = sent.message
+            self._wait_until(lambda: sent.message is not old, "the first image", START_TIMEOUT_S)
             deadline = time.monotonic() + REFUSAL_PATIENCE_S
             while True:
-                request = SetTargets.Request(stamp=first.stamp, targets=targets, replace=True)
+                stamp = sent.message.stamp
+                request = SetTargets.Request(stamp=stamp, targets=targets, replace=True)
                 answer = self._call(f"{TRACKER}/set_targets", SetTargets, request)
                 if answer.success:
                     return
                 if time.monotonic() > deadline:
                     raise DemoError(f"the target was refused: {answer.message}")
-                self._spin(RETRY_S)
+                self._spin_for(RETRY_S)
 
     def _start_stream(self) -> None:
         from std_srvs.srv import Trigger
@@ -302,33 +321,38 @@ class Demo:
                 raise DemoError(f"waited {timeout_s:.0f} s for {what}, in vain")
             self._spin(SPIN_S)
 
+    def _spin_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._spin(left)
+
     def _spin(self, seconds: float) -> None:
         import rclpy
 
         rclpy.spin_once(self._node, timeout_sec=seconds)
 
 
-class FirstImage:
-    """Learns from the camera the stamp of the image that it holds; a context manager."""
+class LatestMessage:
+    """Keeps the newest message of a topic while in its `with` block."""
 
-    def __init__(self, node: Node) -> None:
-        from std_msgs.msg import Header
-
-        from siammask_ros.ros.video_camera import SENT_QOS
-
+    def __init__(self, node: Node, kind: Any, topic: str, qos: Any) -> None:
+        self.message: Any = None
         self._node = node
-        self.stamp: Any = None
-        topic = f"{CAMERA}/video_camera/sent"
-        self._subscription = node.create_subscription(Header, topic, self._on_sent, SENT_QOS)
+        self._subscription = node.create_subscription(kind, topic, self._take, qos)
 
-    def _on_sent(self, message: Any) -> None:
-        self.stamp = message.stamp
+    def _take(self, message: Any) -> None:
+        self.message = message
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._node.destroy_subscription(self._subscription)
+
+
+def recorder_topic(clip: Clip) -> str:
+    """Where the recorder of a clip says that it is ready; its name fit for a topic."""
+    return f"{RECORDER}/ready_{re.sub('[^A-Za-z0-9_]', '_', clip.name)}"
 
 
 def source_fps(clip: Clip) -> float:
@@ -381,7 +405,8 @@ def publish_results(results: Sequence[ClipResult], output: Path) -> list[Path]:
 def sheet_section(result: ClipResult, video: Path, count: int) -> SheetSection:
     """Frames spread evenly over a clip's overlay video, each with what was found in it."""
     numbers = result.report["overlay_frames"]
-    chosen = set(evenly_spaced(len(numbers), count))
+    # The first frame is the one the target was given on, so it shows no result.
+    chosen = {1 + position for position in evenly_spaced(len(numbers) - 1, count)}
     frames, captions = [], []
     with open_video(video) as overlays:
         for position, overlay in enumerate(overlays):
@@ -489,7 +514,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--video", default="", help="your video file or folder of images")
     source.add_argument("--bag", default="", help="your rosbag, played into the camera topic")
-    add("--image-topic", dest="topic", default="", help="the bag's image topic, where it has several")
+    add(
+        "--image-topic",
+        dest="topic",
+        default="",
+        help="the bag's image topic, where it has several",
+    )
     add("--box", type=parse_box, help="the target in the first frame: x,y,width,height")
     add("--label", default="target", help="a word for the target")
     add("--start", type=int, default=0, help="first frame of your video or bag")

@@ -3,9 +3,10 @@
 """A consumer of the tracker's topics: writes what it receives and measures rate and latency.
 
 Subscribes `overlay`, `mask`, `label_image`, `rotated_boxes` and `confidence` of the tracker and
-`sent` of the camera (remap them), and records from the first result that has a target until the
-camera says that it has ended and its last image is answered. Then it writes the overlay video, the
-CSV and a JSON report, and exits with status 0; 1 and one line where it received nothing.
+`sent` of the camera (remap them). Publishes `~/ready` (std_msgs/Empty, late subscribers get it)
+when each of them has delivered something. Records from the image that the targets are given on
+until the camera says that it has ended and its last image is answered. Then it writes the overlay
+video, the CSV and a JSON report, and exits with status 0; 1 and one line where nothing came.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import rclpy
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time as ClockTime
 from sensor_msgs.msg import Image
-from std_msgs.msg import Header
+from std_msgs.msg import Empty, Header
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
 from siammask_ros.results import STATE_NAMES, ResultRow, write_results
@@ -36,6 +37,12 @@ from siammask_ros.video import VideoWriter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+READY_QOS = QoSProfile(
+    depth=1,
+    reliability=ReliabilityPolicy.RELIABLE,
+    durability=DurabilityPolicy.TRANSIENT_LOCAL,
+)
+"""Of the topic `~/ready`: published once, when every topic has delivered its first message."""
 RESULT_DEPTH = 100
 IMAGE_DEPTH = 30
 SETTLE_S = 0.3
@@ -43,11 +50,16 @@ SETTLE_S = 0.3
 MAX_STILL_S = 0.5
 """Longest time one frame is shown in a video whose frames come with their own times."""
 PERCENTILES = (50, 95)
+NS_PER_MS = 1e6
 
 
 @dataclass
 class Tally:
-    """What came of the camera's images, by stamp in nanoseconds; no ROS in it."""
+    """What came of the camera's images, by stamp in nanoseconds; no ROS in it.
+
+    The camera may send its first image several times while it waits for the start; what counts
+    begins after the last of these, which is the one that the targets are given on.
+    """
 
     sent: dict[int, int] = field(default_factory=dict)
     boxes: dict[int, RotatedBoxArray] = field(default_factory=dict)
@@ -55,17 +67,32 @@ class Tally:
     confidences: set[int] = field(default_factory=set)
     masks: set[int] = field(default_factory=set)
     overlays: list[int] = field(default_factory=list)
-    first_ns: int | None = None
+    given_ns: int | None = None
     last_sent_ns: int | None = None
+    moving: bool = False
     ended: bool = False
 
+    def add_sent(self, stamp_ns: int, frame: int) -> None:
+        """Take note that the camera sent an image, by its number in the source."""
+        first = next(iter(self.sent.values()), frame)
+        self.moving = self.moving or frame != first
+        if not self.moving:
+            self.given_ns = stamp_ns
+        self.sent[stamp_ns] = frame
+        self.last_sent_ns = stamp_ns
+
     def add_boxes(self, stamp_ns: int, message: RotatedBoxArray, now_ns: int) -> None:
-        """Take a result; those before the first target do not count."""
-        if self.first_ns is None and message.boxes:
-            self.first_ns = stamp_ns
-        if self.first_ns is not None and stamp_ns >= self.first_ns:
-            self.boxes[stamp_ns] = message
-            self.received_ns[stamp_ns] = now_ns
+        """Take a result, the later one where an image has two."""
+        self.boxes[stamp_ns] = message
+        self.received_ns[stamp_ns] = now_ns
+
+    def is_still(self, stamp_ns: int) -> bool:
+        """True for an image from before the last repetition of the first one."""
+        return self.given_ns is not None and stamp_ns < self.given_ns
+
+    def counted(self) -> list[int]:
+        """Stamps of the images whose results count, in order: those after the given one."""
+        return [s for s in self.sent if self.given_ns is not None and s > self.given_ns]
 
     @property
     def complete(self) -> bool:
@@ -74,49 +101,50 @@ class Tally:
 
     def report(self) -> Report:
         """The run in numbers."""
-        first = self.first_ns or 0
-        sent = [stamp for stamp in self.sent if stamp >= first]
-        order = sorted(self.received_ns, key=self.received_ns.__getitem__)
-        latencies = [(self.received_ns[s] - s) / 1e6 for s in order]
+        counted = self.counted()
+        answered = [stamp for stamp in counted if stamp in self.boxes]
+        order = sorted(answered, key=self.received_ns.__getitem__)
+        latencies = [(self.received_ns[s] - s) / NS_PER_MS for s in order]
         rate = 0.0
         if len(order) > 1:
             span = self.received_ns[order[-1]] - self.received_ns[order[0]]
             rate = (len(order) - 1) * NANOSECONDS / span if span > 0 else 0.0
         p50, p95 = np.percentile(latencies, PERCENTILES) if latencies else (0.0, 0.0)
         return Report(
-            sent=len(sent),
-            results=len(self.boxes),
-            dropped=sum(stamp not in self.boxes for stamp in sent),
+            sent=len(counted),
+            results=len(answered),
+            with_target=sum(bool(self.boxes[stamp].boxes) for stamp in answered),
             overlays=len(self.overlays),
-            masks=len(self.masks),
-            confidences=len(self.confidences),
+            masks=sum(stamp in self.masks for stamp in counted),
+            confidences=sum(stamp in self.confidences for stamp in counted),
             rate_hz=rate,
             latency_p50_ms=float(p50),
             latency_p95_ms=float(p95),
-            decode_ms=self._mean("decode_ms"),
-            inference_ms=self._mean("inference_ms"),
-            publish_ms=self._mean("publish_ms"),
-            queue_ms=self._mean("queue_ms"),
+            decode_ms=self._mean("decode_ms", answered),
+            inference_ms=self._mean("inference_ms", answered),
+            publish_ms=self._mean("publish_ms", answered),
+            queue_ms=self._mean("queue_ms", answered),
             overlay_frames=[self.sent.get(stamp, -1) for stamp in self.overlays],
         )
 
     def rows(self, clip: str) -> list[ResultRow]:
         """One row a target and frame, in the order of the frames."""
-        first = min(self.boxes, default=0)
+        first = self.given_ns or 0
         return [
             to_row(
                 box,
                 clip=clip,
-                frame=self.sent.get(stamp, -1),
+                frame=self.sent[stamp],
                 time_s=(stamp - first) / NANOSECONDS,
-                latency_ms=(self.received_ns[stamp] - stamp) / 1e6,
+                latency_ms=(self.received_ns[stamp] - stamp) / NS_PER_MS,
             )
-            for stamp in sorted(self.boxes)
+            for stamp in self.counted()
+            if stamp in self.boxes
             for box in self.boxes[stamp].boxes
         ]
 
-    def _mean(self, name: str) -> float:
-        values = [getattr(message, name) for message in self.boxes.values()]
+    def _mean(self, name: str, stamps: list[int]) -> float:
+        values = [getattr(self.boxes[stamp], name) for stamp in stamps]
         return float(np.mean(values)) if values else 0.0
 
 
@@ -129,7 +157,7 @@ class Report:
 
     sent: int
     results: int
-    dropped: int
+    with_target: int
     overlays: int
     masks: int
     confidences: int
@@ -201,6 +229,11 @@ class DemoRecorder(Node):
         self._video_time_s = 0.0
         self._video_stamp_ns: int | None = None
         self._writer: VideoWriter | None = None
+        self._unheard = {"rotated_boxes", "confidence", "mask"}
+        if self.options.masks:
+            self._unheard.add("label_image")
+        if self.options.video:
+            self._unheard.add("overlay")
         if self.options.masks:
             Path(self.options.masks).mkdir(parents=True, exist_ok=True)
         self._subscribe()
@@ -209,6 +242,7 @@ class DemoRecorder(Node):
         # Best effort fits every offer; the depth covers what a slow moment leaves waiting.
         images = QoSProfile(depth=IMAGE_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
         results = QoSProfile(depth=RESULT_DEPTH, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._ready = self.create_publisher(Empty, "~/ready", READY_QOS)
         self.create_subscription(Header, "sent", self._on_sent, SENT_QOS)
         self.create_subscription(RotatedBoxArray, "rotated_boxes", self._on_boxes, results)
         self.create_subscription(Confidence, "confidence", self._on_confidence, results)
@@ -252,35 +286,43 @@ class DemoRecorder(Node):
         if self._writer is not None:
             self._writer.abort()
 
+    def _hear(self, topic: str) -> None:
+        """Say once, when every topic has delivered something, that nothing will be missed."""
+        self._heard = time.monotonic()
+        if topic in self._unheard:
+            self._unheard.remove(topic)
+            if not self._unheard:
+                self._ready.publish(Empty())
+
     def _on_sent(self, message: Header) -> None:
         self._heard = time.monotonic()
         if message.frame_id == END_OF_STREAM:
             self.tally.ended = True
-            return
-        stamp = _nanoseconds(message)
-        self.tally.sent[stamp] = int(message.frame_id)
-        self.tally.last_sent_ns = stamp
+        else:
+            self.tally.add_sent(_nanoseconds(message), int(message.frame_id))
 
     def _on_boxes(self, message: RotatedBoxArray) -> None:
-        self._heard = time.monotonic()
+        self._hear("rotated_boxes")
         now = self.get_clock().now().nanoseconds
         self.tally.add_boxes(_nanoseconds(message.header), message, now)
 
     def _on_confidence(self, message: Confidence) -> None:
-        if message.target_ids:
-            self.tally.confidences.add(_nanoseconds(message.header))
+        self._hear("confidence")
+        self.tally.confidences.add(_nanoseconds(message.header))
 
     def _on_mask(self, message: Image) -> None:
-        if self.tally.first_ns is not None:
-            self.tally.masks.add(_nanoseconds(message.header))
+        self._hear("mask")
+        self.tally.masks.add(_nanoseconds(message.header))
 
     def _on_labels(self, message: Image) -> None:
+        self._hear("label_image")
         frame = self.tally.sent.get(_nanoseconds(message.header))
         if frame is not None:
             path = Path(self.options.masks) / mask_name(frame)
             cv2.imwrite(str(path), pixels(message, channels=1))
 
     def _on_overlay(self, message: Image) -> None:
+        self._hear("overlay")
         stamp = _nanoseconds(message.header)
         if self._pending is not None and stamp > self._pending[0]:
             self._write_pending()
@@ -292,7 +334,7 @@ class DemoRecorder(Node):
             return
         stamp, image = self._pending
         self._pending = None
-        if self.tally.first_ns is None or stamp < self.tally.first_ns:
+        if self.tally.is_still(stamp):
             return
         if self._writer is None:
             self._writer = VideoWriter(self.options.video, fps=self.options.fps or 1.0)

@@ -48,7 +48,7 @@ SCENE_FPS = 25.0
 SCENE_SIZE_WH = (640, 360)
 SETTLE_S = 0.3
 """Time between the first subscriber's discovery and the first image."""
-REPEAT_S = 1.0
+REPEAT_S = 0.5
 """Period at which the first image is repeated while waiting for the start."""
 LINGER_S = 1.0
 """Time the publisher stays after the last image: what is in its shared memory dies with it."""
