@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +44,7 @@ def uint8(array: object) -> NDArray[np.uint8]:
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """A draw from [low, high) whose logarithm is uniform; 0 < low <= high."""
-    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:

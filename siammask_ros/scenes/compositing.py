@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
@@ -34,12 +35,14 @@ def similarity(
     The patch is sheared (x += shear * y), its x stretched and y squeezed by sqrt(stretch), scaled,
     and turned by ``angle`` (radians, clockwise on screen).
     """
-    ratio = np.sqrt(stretch)
-    shape = np.array([[ratio, shear * ratio], [0.0, 1.0 / ratio]]) * scale
-    cos, sin = np.cos(angle), np.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]]) @ shape
-    shift = np.asarray(target_xy) - linear @ np.asarray(source_xy)
-    return np.concatenate([linear, shift[:, None]], axis=1)
+    ratio = math.sqrt(stretch)
+    cos, sin = math.cos(angle) * scale, math.sin(angle) * scale
+    a, b = cos * ratio, cos * shear * ratio - sin / ratio
+    c, d = sin * ratio, sin * shear * ratio + cos / ratio
+    x, y = source_xy
+    return np.array(
+        [[a, b, target_xy[0] - a * x - b * y], [c, d, target_xy[1] - c * x - d * y]], np.float64
+    )
 
 
 def as_homography(matrix: Matrix) -> Matrix:

@@ -21,6 +21,8 @@ Outline = NDArray[np.float64]
 _SUBPIXEL_BITS = 4
 _MARGIN = 0.05
 _LEAST_CANVAS = 8
+_ARC = np.linspace(-np.pi / 2, np.pi / 2, 9)
+_HALF_DISC = np.stack([np.cos(_ARC), np.sin(_ARC)], axis=1)
 
 
 class Part(NamedTuple):
@@ -91,12 +93,8 @@ def _star(rng: np.random.Generator) -> Outline:
 def _bar(start: ArrayLike, end: ArrayLike, width: tuple[float, float]) -> Outline:
     """A tapering limb with round ends from one joint to another."""
     first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    angle = np.arctan2(*(last - first)[::-1])
-    arc = np.linspace(-np.pi / 2, np.pi / 2, 9)
-    far = last + width[1] * np.stack([np.cos(angle + arc), np.sin(angle + arc)], axis=1)
-    back = angle + np.pi + arc
-    near = first + width[0] * np.stack([np.cos(back), np.sin(back)], axis=1)
-    return np.concatenate([far, near])
+    along = _turn(_HALF_DISC, float(np.arctan2(*(last - first)[::-1])))
+    return np.concatenate([last + width[1] * along, first - width[0] * along])
 
 
 def _simple(rng: np.random.Generator) -> Shape:
@@ -259,14 +257,14 @@ def draw_outline(canvas: Alpha, outline: Outline, level: int, joint: Matrix | No
     cv2.fillPoly(canvas, [fixed[:, None]], level, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def silhouette(parts: Sequence[Part], size: int) -> Alpha:
-    """Coverage of all parts at rest on a size x size canvas."""
+def silhouette(parts: Sequence[Part], size: int, *, joint: Matrix | None = None) -> Alpha:
+    """Coverage of all parts at rest on a size x size canvas, all moved by ``joint`` (2x3)."""
     canvas = np.zeros((size, size), np.uint8)
     for part in parts:
         if part.holes:
-            np.maximum(canvas, fill_part(part, size), out=canvas)
+            np.maximum(canvas, fill_part(part, size, joint=joint), out=canvas)
         else:
-            draw_outline(canvas, part.outline, 255)
+            draw_outline(canvas, part.outline, 255, joint)
     return canvas
 
 

@@ -20,12 +20,16 @@ from siammask_ros.scenes.arrays import (
     log_uniform,
     uint8,
 )
-from siammask_ros.scenes.compositing import defocus, paste, relight, shade, similarity
+from siammask_ros.scenes.compositing import blend, defocus, relight, shade, similarity
 from siammask_ros.scenes.shapes import Part, fill_part, random_shape, silhouette
 from siammask_ros.scenes.textures import add_relief, noise_field, random_texture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_CLUTTER_SIZE = (0.08, 0.45)
+"""Range of the size of clutter, share of the shorter side."""
+_DIAGONAL = 1.42
 
 CANVAS = 144
 """Default side of a sprite's canvas, px."""
@@ -211,16 +215,28 @@ def _add_horizon(rng: np.random.Generator, image: ImageBgr) -> None:
 def _add_clutter(rng: np.random.Generator, image: ImageBgr, count: int) -> None:
     """Small and large things with shared textures, in place."""
     height, width = image.shape[:2]
-    side = 80
-    sheets = [random_texture(rng, (2 * side, 2 * side)) for _ in range(min(3, count))]
+    side = min(height, width)
+    largest = int(_CLUTTER_SIZE[1] * side * _DIAGONAL) + 2
+    sheets = [random_texture(rng, (largest, largest)) for _ in range(min(2, count))]
     for _ in range(count):
         sheet = sheets[int(rng.integers(len(sheets)))]
-        x, y = rng.integers(0, side, 2)
-        alpha = silhouette(random_shape(rng), side)
-        matrix = similarity(
-            source_xy=(side / 2, side / 2),
-            target_xy=(rng.uniform(0, width), rng.uniform(0, height)),
-            scale=log_uniform(rng, 0.08, 0.6) * min(width, height) / side,
-            angle=rng.uniform(-0.5, 0.5) if chance(rng, 0.6) else rng.uniform(-np.pi, np.pi),
-        )
-        paste(image, sheet[y : y + side, x : x + side], alpha, matrix)
+        size = log_uniform(rng, *_CLUTTER_SIZE) * side
+        window = min(int(size * _DIAGONAL) + 2, largest)
+        middle = (window / 2, window / 2)
+        angle = rng.uniform(-0.5, 0.5) if chance(rng, 0.6) else rng.uniform(-np.pi, np.pi)
+        turn = similarity(source_xy=middle, target_xy=middle, scale=size / window, angle=angle)
+        alpha = silhouette(random_shape(rng), window, joint=turn)
+        left = int(rng.uniform(0, width) - middle[0])
+        top = int(rng.uniform(0, height) - middle[1])
+        x, y = rng.integers(0, largest - window + 1, 2)
+        _stamp(image, sheet[y : y + window, x : x + window], alpha, left, top)
+
+
+def _stamp(image: ImageBgr, patch: ImageBgr, alpha: Alpha, left: int, top: int) -> None:
+    """Blend a patch at whole pixels, as far as it lies in the image, in place."""
+    height, width = image.shape[:2]
+    right, bottom = min(left + alpha.shape[1], width), min(top + alpha.shape[0], height)
+    cut = (slice(max(-top, 0), bottom - top), slice(max(-left, 0), right - left))
+    target = image[max(top, 0) : bottom, max(left, 0) : right]
+    if target.size:
+        target[:] = blend(target, patch[cut], alpha[cut])
