@@ -167,10 +167,12 @@ def test_long_lists_are_shortened_and_counted(tmp_path):
     state = {k: v for k, v in published(REFINE, "official").items() if "refine" not in k}
     state.update({f"refine_model.w{index}": torch.zeros(1) for index in range(20)})
     torch.save(state, tmp_path / "wrong.pth")
-    with pytest.raises(
-        CheckpointError, match=r"32 missing: .* and 24 more; 20 unknown: .* and 12 more$"
-    ):
+    with pytest.raises(CheckpointError) as caught:
         load_network(tmp_path / "wrong.pth")
+    assert re.search(r"32 missing: .* and 24 more; 20 unknown: .* and 12 more$", str(caught.value))
+    assert set(caught.value.missing) == published(REFINE, "official").keys() - state.keys()
+    assert caught.value.unknown == tuple(f"refine_model.w{index}" for index in range(20))
+    assert caught.value.misshaped == ()
 
 
 @pytest.mark.parametrize("key", ["layer1.0.weight", "net.fc.weight"])

@@ -153,6 +153,14 @@ def test_fusing_changes_no_result(compact):  # of the others: test_network_parit
     torch.testing.assert_close(got, want, atol=2e-5 * float(want.abs().max()), rtol=0)
 
 
+def test_fusing_twice_is_fusing_once(compact):
+    once = fuse_for_inference(compact)
+    twice = fuse_for_inference(once)
+    exemplar, search = patches(1, 127, 14), patches(1, 255, 15)
+    for kept, again in zip(run(once, exemplar, search), run(twice, exemplar, search), strict=True):
+        torch.testing.assert_close(again, kept, atol=0, rtol=0)
+
+
 def test_every_parameter_learns():
     torch.manual_seed(0)
     network = build_network("compact").train()

@@ -10,7 +10,7 @@ import re
 import struct
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -34,7 +34,25 @@ LISTED_KEYS = 8
 
 
 class CheckpointError(ValueError):
-    """A file is not a checkpoint that this package can load; the message names file and reason."""
+    """A file is not a checkpoint that this package can load; the message names file and reason.
+
+    Attributes:
+        missing, unknown, misshaped: all keys of each kind, where it is another model's; the
+            message lists the first of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: Sequence[str] = (),
+        unknown: Sequence[str] = (),
+        misshaped: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.unknown = tuple(unknown)
+        self.misshaped = tuple(misshaped)
 
 
 class Checkpoint(NamedTuple):
@@ -322,11 +340,10 @@ def _translate(
         lists = (("missing", missing), ("unknown", unknown), ("of another shape", misshaped))
         raise CheckpointError(
             f"{path}: a checkpoint of another model than {architecture}: "
-            + "; ".join(
-                f"{len(entries)} {kind}: {_shortened(entries)}"
-                for kind, entries in lists
-                if entries
-            )
+            + "; ".join(f"{len(keys)} {kind}: {_shortened(keys)}" for kind, keys in lists if keys),
+            missing=missing,
+            unknown=unknown,
+            misshaped=misshaped,
         )
     ours_to_tensor = {
         ours: _converted(path, name, tensors[name], expected[ours].dtype)

@@ -74,15 +74,13 @@ class _DepthwiseCorrelation(torch.autograd.Function):
         search_gradient = kernel_gradient = None
         if ctx.needs_input_grad[0]:
             padding = (kernel.shape[2] - 1, kernel.shape[3] - 1)
-            search_gradient = depthwise_correlation_padded(gradient, kernel.flip(2, 3), padding)
+            search_gradient = _correlate_padded(gradient, kernel.flip(2, 3), padding)
         if ctx.needs_input_grad[1]:
             kernel_gradient = depthwise_correlation(search, gradient)
         return search_gradient, kernel_gradient
 
 
-def depthwise_correlation_padded(
-    search: Tensor, kernel: Tensor, padding: tuple[int, int]
-) -> Tensor:
+def _correlate_padded(search: Tensor, kernel: Tensor, padding: tuple[int, int]) -> Tensor:
     """:func:`depthwise_correlation` of the search map zero-padded by (rows, columns) pixels."""
     rows, columns = padding
     if torch.is_grad_enabled() and (search.requires_grad or kernel.requires_grad):

@@ -28,7 +28,7 @@ def fuse_for_inference(network: SiamMask) -> SiamMask:
         for module in fused.modules():
             if isinstance(module, ConvNorm):
                 _fold_norm(module)
-        if isinstance(fused.backbone, CompactBackbone):
+        if isinstance(fused.backbone, CompactBackbone) and fused.backbone.scales_input:
             _fold_input_scaling(fused.backbone)
     fused.is_fused = True
     return fused.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
@@ -52,8 +52,8 @@ def _fold_input_scaling(backbone: CompactBackbone) -> None:
     """Move the input's scale and offset into the first convolution, which has no padding."""
     stem = backbone.stem.conv
     weight = stem.weight.double()
-    bias = torch.zeros(weight.shape[0]) if stem.bias is None else stem.bias
-    bias = bias.double() + backbone.INPUT_OFFSET * weight.sum(dim=(1, 2, 3))
+    assert stem.bias is not None  # batch norm has been folded
+    bias = stem.bias.double() + backbone.INPUT_OFFSET * weight.sum(dim=(1, 2, 3))
     stem.bias = nn.Parameter(bias.to(stem.weight))
     stem.weight = nn.Parameter((weight * backbone.INPUT_SCALE).to(stem.weight))
     backbone.scales_input = False
