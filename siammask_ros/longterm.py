@@ -64,7 +64,8 @@ class LongTermConfig:
     Attributes:
         uncertain_below: evidence under which a frame counts against a target.
         certain_above: evidence from which a frame counts for an UNCERTAIN target.
-        lost_below: evidence under which a frame counts as not seeing the target at all.
+        lost_below: evidence under which a frame counts as not seeing the target at all: it is
+            UNCERTAIN at once, and its position and size stay.
         found_above: evidence that a find needs in every frame of its confirmation.
         uncertain_after: frames in a row under `uncertain_below` until UNCERTAIN.
         certain_after: frames in a row from `certain_above` until TRACKING.
@@ -282,12 +283,13 @@ class LongTermTracker:
         """A target that is not LOST: count the evidence and decide."""
         config = self.config
         weak = find.evidence < config.uncertain_below
+        blind = find.evidence < config.lost_below
         counted = replace(
             target,
-            tracker_state=find.state,
+            tracker_state=target.tracker_state if blind else find.state,  # a guess moves nothing
             age=target.age + 1 if weak else 0,
             weak_frames=target.weak_frames + 1 if weak else 0,
-            blind_frames=target.blind_frames + 1 if find.evidence < config.lost_below else 0,
+            blind_frames=target.blind_frames + 1 if blind else 0,
             strong_frames=target.strong_frames + 1 if find.evidence >= config.certain_above else 0,
             uncertain_frames=target.uncertain_frames + 1,
         )
@@ -316,7 +318,7 @@ class LongTermTracker:
         if target.blind_frames >= config.lost_after:
             return TargetStatus.LOST
         if target.status != TargetStatus.UNCERTAIN:
-            weak = target.weak_frames >= config.uncertain_after
+            weak = target.weak_frames >= config.uncertain_after or target.blind_frames > 0
             return TargetStatus.UNCERTAIN if weak else TargetStatus.TRACKING
         if target.strong_frames >= config.certain_after:
             return TargetStatus.TRACKING

@@ -7,13 +7,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 
 from siammask_ros.anchors import AnchorPosition
-from siammask_ros.geometry import Box, RotatedBox
+from siammask_ros.geometry import Box, RotatedBox, box_iou
 from siammask_ros.longterm import (
     LongTermConfig,
     LongTermTracker,
@@ -23,7 +24,12 @@ from siammask_ros.longterm import (
     TargetStatus,
 )
 from siammask_ros.masks import ImageRegion
-from siammask_ros.tracker import TrackerState, TrackResult
+from siammask_ros.network import load_network
+from siammask_ros.network.checkpoints import BUNDLED
+from siammask_ros.tracker import SiamMaskTracker, TrackerState, TrackResult
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE_WH = (640, 480)
 SIZE = 40.0
@@ -146,11 +152,12 @@ def test_target_starts_initializing_and_then_tracks(run: Run) -> None:
 def test_one_weak_frame_changes_nothing_two_do(run: Run) -> None:
     run.see(0.9)
     run.step(3)
-    run.see(0.4)
+    weak = (CONFIG.lost_below + CONFIG.uncertain_below) / 2
+    run.see(weak)
     assert run.step().status == TargetStatus.TRACKING
     run.see(0.9)
     assert run.step().status == TargetStatus.TRACKING
-    run.see(0.4)
+    run.see(weak)
     assert run.step(2).status == TargetStatus.UNCERTAIN
     assert run.history[-1].result is not None
     assert run.history[-1].age == 2
@@ -181,7 +188,7 @@ def test_uncertain_for_too_long_is_lost(run: Run) -> None:
 def test_lost_target_has_no_result_and_ages(run: Run) -> None:
     run.lose()
     statuses = [result.status for result in run.history]
-    assert statuses[3:] == [1, 2, 2, 2, 3]
+    assert statuses == [1, 1, 1, 2, 2, 2, 2, 3]
     assert run.history[-1].result is None
     assert run.history[-1].age == CONFIG.lost_after
     run.step(3)
@@ -199,9 +206,19 @@ def test_empty_mask_counts_against_a_target(run: Run) -> None:
 def test_search_stays_at_the_place_where_the_target_was_last_seen(run: Run) -> None:
     run.see(0.95)
     run.step(3)
-    run.see(0.2, (380.0, 240.0))  # drags the tracker away
-    run.step(CONFIG.lost_after)
+    run.see(0.4, (380.0, 240.0))  # drags the tracker away
+    run.step(CONFIG.uncertain_limit)
+    assert run.target.tracker_state.center_xy == (380.0, 240.0)
+    run.step(2)
     assert run.target.status == TargetStatus.LOST
+    assert run.target.tracker_state.center_xy == HOME
+
+
+def test_blind_frame_is_uncertain_at_once_and_moves_nothing(run: Run) -> None:
+    run.see(0.95)
+    run.step(3)
+    run.see(0.1, (380.0, 240.0))
+    assert run.step().status == TargetStatus.UNCERTAIN
     assert run.target.tracker_state.center_xy == HOME
 
 
@@ -381,3 +398,27 @@ def test_pattern_of_an_image_smaller_than_a_tile() -> None:
 def test_config_names_what_is_wrong(bad: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         LongTermConfig(**bad)
+
+
+def test_real_target_is_lost_and_found_again(shared_dir: Path) -> None:
+    if not BUNDLED["compact"].is_file():
+        pytest.skip("the compact checkpoint is not there")
+    folder = shared_dir / "davis16-train"
+    images = [
+        cv2.imread(str(folder / "JPEGImages" / "bear" / f"{frame:05d}.jpg")) for frame in range(4)
+    ]
+    truth = cv2.imread(str(folder / "Annotations" / "bear" / "00000.png"), cv2.IMREAD_GRAYSCALE)
+    box = Box.from_mask(truth > 0)
+    assert box is not None
+    tracker = LongTermTracker(SiamMaskTracker(load_network("compact")))
+    target = tracker.start(images[0], box.xywh)
+    empty = np.full_like(images[0], 128)
+    statuses = []
+    for image in [*images[1:], *[empty] * (CONFIG.lost_after + 1), *[images[3]] * 5]:
+        ((target, result),) = tracker.step([(image, target)])
+        statuses.append(result.status)
+    assert statuses[:3] == [TargetStatus.TRACKING] * 3
+    assert TargetStatus.LOST in statuses
+    assert statuses[-1] == TargetStatus.TRACKING
+    assert result.result is not None
+    assert box_iou(result.result.box, box) > 0.5
