@@ -239,10 +239,15 @@ def evaluate(
         on_sequence: called with each score as it comes, in any order.
 
     Raises:
-        ValueError: no sequences, fewer than one job, or a sequence that cannot be scored.
+        ValueError: no sequences, one named twice, fewer than one job, or a sequence that cannot be
+            scored.
     """
     if not sequences:
         raise ValueError("no sequences to evaluate")
+    names = [sequence.name for sequence in sequences]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"sequence names must differ, found twice: {', '.join(twice)}")
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     if jobs == 1:
