@@ -253,7 +253,7 @@ def test_sequences_that_cannot_be_scored_are_named(sequence, words):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="no sequences"):
         run([], Always(NeverMoves()))
-    with pytest.raises(ValueError, match="found twice: a$"):
+    with pytest.raises(ValueError, match=r"found twice: a$"):
         run([MovingSquare("a"), MovingSquare("b"), MovingSquare("a")], Always(NeverMoves()))
     with pytest.raises(ValueError, match="got 0"):
         run([MovingSquare()], Always(NeverMoves()), jobs=0)
