@@ -110,13 +110,14 @@ class AnchorGrid:
 
         Returns:
             (..., 4, A * size**2) in the dtype of the deltas: centre x, centre y relative to the
-            patch centre, width, height, in patch pixels. The exponent is not clipped.
+            patch centre, width, height, in patch pixels. The exponent is not clipped: absurd deltas give infinity.
         """
         deltas = self._flat(box_deltas)
         anchors = self.boxes_cxcywh.T
         boxes: FloatArray = np.empty_like(deltas)
         boxes[..., :2, :] = deltas[..., :2, :] * anchors[2:] + anchors[:2]
-        boxes[..., 2:, :] = np.exp(deltas[..., 2:, :]) * anchors[2:]
+        with np.errstate(over="ignore"):
+            boxes[..., 2:, :] = np.exp(deltas[..., 2:, :]) * anchors[2:]
         return boxes
 
     def encode(self, boxes: FloatArray) -> FloatArray:

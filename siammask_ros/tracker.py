@@ -295,7 +295,12 @@ class SiamMaskTracker:
     def track_batch(
         self, targets: Sequence[tuple[ImageBgr, TrackerState]]
     ) -> list[tuple[TrackerState, TrackResult]]:
-        """Find several targets, of one or several images, in one forward pass; see `track`."""
+        """Find several targets, of one or several images, in one forward pass; see `track`.
+
+        Raises:
+            ValueError: bad image.
+            RuntimeError: the network's output is not finite (broken weights).
+        """
         if not targets:
             return []
         sizes = [validate_image_bgr(image_bgr) for image_bgr, _ in targets]
@@ -397,9 +402,10 @@ class SiamMaskTracker:
             penalized_scores = (
                 penalties * scores * (1 - influence) + self.config.anchors.window * influence
             )
-        index = int(np.argmax(np.nan_to_num(penalized_scores, nan=-np.inf)))
-        if not np.isfinite(penalized_scores[index]):
-            raise RuntimeError("the network predicted no finite box or score")
+        usable = np.isfinite(penalized_scores) & np.isfinite(boxes).all(axis=0)
+        if not usable.any():
+            raise RuntimeError("the network predicted no finite box and score")
+        index = int(np.argmax(np.where(usable, penalized_scores, -np.inf)))
         return _Choice(
             index,
             self.config.anchors.position(index),

@@ -404,10 +404,11 @@ def test_network_without_a_finite_answer_is_an_error(
 ) -> None:
     tracker = SiamMaskTracker(network, TrackerConfig.preset("davis"))
     state = tracker.initialize(image, BOX)
-    network.deltas = (0, 0, math.nan, 0)
-    _, result = tracker.track(image, state)
-    assert result.anchor_position != (network.anchor, MIDDLE, MIDDLE)
-    assert np.isfinite(result.box_xywh).all()
+    for absurd in ((0, 0, math.nan, 0), (0, 0, 1e4, 0), (math.inf, 0, 0, 0)):
+        network.deltas = absurd
+        _, result = tracker.track(image, state)
+        assert result.anchor_position != (network.anchor, MIDDLE, MIDDLE)
+        assert np.isfinite(result.box_xywh).all()
     network.search = _all_nan(network.search)  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="no finite"):
         tracker.track(image, state)
