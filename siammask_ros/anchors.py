@@ -110,7 +110,8 @@ class AnchorGrid:
 
         Returns:
             (..., 4, A * size**2) in the dtype of the deltas: centre x, centre y relative to the
-            patch centre, width, height, in patch pixels. The exponent is not clipped: absurd deltas give infinity.
+            patch centre, width, height, in patch pixels. The exponent is not clipped:
+            absurd deltas give infinity.
         """
         deltas = self._flat(box_deltas)
         anchors = self.boxes_cxcywh.T
