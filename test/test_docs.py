@@ -1,0 +1,676 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The documentation says what the code does.
+
+Tables between `<!-- generated: NAME -->` and `<!-- end -->` are made from the code; after a change
+`python test/test_docs.py` writes them anew. Links, paths, commands, parameter names and Python
+examples are checked. None of it needs ROS.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import importlib
+import itertools
+import re
+import runpy
+import shlex
+import sys
+import types
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import pytest
+import typer.main
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PACKAGE = REPOSITORY / "siammask_ros"
+MESSAGES = REPOSITORY / "siammask_msgs"
+DOCS = REPOSITORY / "docs"
+PAGES = sorted([*REPOSITORY.glob("*.md"), *DOCS.glob("*.md")])
+BLOCK = re.compile(r"<!-- generated: ([\w-]+) -->\n(.*?)<!-- end -->", re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ROS_IMPORT = re.compile(r"(rclpy|rcl_interfaces|\w+_msgs|\w+_srvs|builtin_interfaces)\b")
+
+
+# --- The code as it is, read without ROS
+
+
+@lru_cache
+def module_without_ros(name):
+    """Execute a module of siammask_ros.ros with its imports of ROS left out."""
+    path = PACKAGE / "ros" / f"{name}.py"
+    tree = ast.parse(path.read_text())
+    tree.body = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.ImportFrom) and ROS_IMPORT.match(node.module or ""))
+    ]
+    module = types.ModuleType(f"without_ros_{name}")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(tree, str(path), "exec"), module.__dict__)  # noqa: S102 our own file
+    return module
+
+
+def tree_of(name):
+    return ast.parse((PACKAGE / "ros" / f"{name}.py").read_text())
+
+
+def calls_in(tree, name):
+    """Return the calls of a function or method of this name."""
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", None)) == name
+    ]
+
+
+@lru_cache
+def command_line():
+    """Return the commands of `siammask` by their words, such as ("eval", "davis")."""
+    app = importlib.import_module("siammask_ros.cli").app
+    commands = {}
+
+    def collect(command, words):
+        inner = getattr(command, "commands", {})
+        if not inner or words == ():
+            commands[words] = command
+        for name, child in inner.items():
+            collect(child, (*words, name))
+
+    collect(typer.main.get_command(app), ())
+    return commands
+
+
+def constant(path, name):
+    """Return a literal that a file assigns to a name at its top level."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == name:
+            return ast.literal_eval(node.value)
+    raise AssertionError(f"{path} has no {name}")
+
+
+def node_options(module):
+    """Return (name, type, default, text) of each `_described` option of a node."""
+    return [
+        (node.target.id, ast.unparse(node.annotation), *map(ast.literal_eval, node.value.args))
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", None) == "_described"
+    ]
+
+
+def demo_options():
+    """Return the options of the demo's command line."""
+    tree = tree_of("demo")
+    calls = [*calls_in(tree, "add"), *calls_in(tree, "add_argument")]
+    return {call.args[0].value for call in calls}
+
+
+def launch_arguments():
+    return constant(REPOSITORY / "launch" / "tracker.launch.py", "ARGUMENTS")
+
+
+class Field(NamedTuple):
+    """A field of a message."""
+
+    kind: str
+    name: str
+    text: str
+
+
+def message_parts(path):
+    """Return the fields of a message, or of a service's request and response."""
+    parts = [[]]
+    for line in path.read_text().splitlines():
+        if line == "---":
+            parts.append([])
+        elif line and not line.startswith("#"):
+            declaration, _, text = line.partition("#")
+            kind, name = declaration.split()
+            parts[-1].append(Field(kind, name, text.strip()))
+    return parts
+
+
+# --- The generated tables
+
+
+def table(head, rows):
+    def line(cells):
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(head), line(["---"] * len(head)), *map(line, rows)]) + "\n"
+
+
+def code(value):
+    """Return a value as YAML would have it, in code quotes."""
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(f'"{entry}"' for entry in value)
+        return f"`[{inner}]`"
+    if isinstance(value, bool):
+        value = str(value).lower()
+    return f"`{value}`" if value != "" else '`""`'
+
+
+def parameters_table():
+    settings = module_without_ros("parameters").Settings
+    words = {"NEVER": "at start", "UNCONFIGURED": "unconfigured", "ANY_TIME": "live"}
+    rows = []
+    for entry in dataclasses.fields(settings):
+        rule = entry.metadata["rule"]
+        allowed = ", ".join(code(choice) for choice in rule.choices)
+        if rule.lowest is not None:
+            allowed = f"{rule.lowest:g} to {rule.highest:g}"
+        kind = "string[]" if entry.type.startswith("tuple") else entry.type.replace("str", "string")
+        change = words[rule.changes.name]
+        rows.append(
+            (f"`{entry.name}`", kind, code(entry.default), allowed, change, rule.description)
+        )
+    return table(("parameter", "type", "default", "allowed", "changes", "meaning"), rows)
+
+
+def message_table(path):
+    titles = ("Request", "Response") if path.suffix == ".srv" else ("",)
+    sections = []
+    for title, fields in zip(titles, message_parts(path), strict=True):
+        rows = [(f"`{field.name}`", f"`{field.kind}`", field.text) for field in fields]
+        heading = f"{title}:\n\n" if title else ""
+        sections.append(heading + table(("field", "type", "meaning"), rows))
+    return "\n".join(sections)
+
+
+def launch_table():
+    rows = [(f"`{name}`", code(default), text) for name, default, text in launch_arguments()]
+    return table(("argument", "default", "meaning"), rows)
+
+
+def options_table(module):
+    rows = [
+        (f"`{name}`", {"str": "string"}.get(kind, kind), code(default), text)
+        for name, kind, default, text in node_options(module)
+    ]
+    return table(("parameter", "type", "default", "meaning"), rows)
+
+
+def encodings_list():
+    names = sorted(module_without_ros("images").ENCODINGS)
+    return ", ".join(f"`{name}`" for name in names) + "\n"
+
+
+def presets_table():
+    settings = importlib.import_module("siammask_ros.tracker_config")
+    configs = {name: settings.TrackerConfig.preset(name) for name in settings.PRESETS}
+    names = [
+        entry.name
+        for entry in dataclasses.fields(settings.TrackerConfig)
+        if len({str(getattr(config, entry.name)) for config in configs.values()}) > 1
+    ]
+    rows = [
+        (f"`{name}`", *(code(getattr(config, name)) for config in configs.values()))
+        for name in names
+    ]
+    return table(("setting", *(f"`{name}`" for name in configs)), rows)
+
+
+def command_table(words):
+    rows = []
+    for parameter in command_line()[words].params:
+        if parameter.name == "help":
+            continue
+        names = ", ".join(f"`{option}`" for option in parameter.opts)
+        if not parameter.opts[0].startswith("-"):
+            names = f"`{parameter.name.upper()}`"
+        default = getattr(parameter.default, "value", parameter.default)
+        shown = "required" if parameter.required else code(default)
+        if default is None or default is False or default == "":
+            shown = "required" if parameter.required else ""
+        rows.append((names, shown, parameter.help or ""))
+    return table(("option", "default", "meaning"), rows)
+
+
+def generators():
+    """Return what makes each block, by its name; a command without options needs none."""
+    made = {
+        "parameters": parameters_table,
+        "launch-arguments": launch_table,
+        "video-camera-parameters": lambda: options_table("video_camera"),
+        "encodings": encodings_list,
+        "presets": presets_table,
+    }
+    for path in sorted(MESSAGES.glob("*/*.*")):
+        made[path.stem] = lambda path=path: message_table(path)
+    for words, command in command_line().items():
+        if words and any(parameter.name != "help" for parameter in command.params):
+            made["-".join(("siammask", *words))] = lambda words=words: command_table(words)
+    return made
+
+
+def blocks():
+    """Return (page, name, text) of each generated block."""
+    return [(page, name, text) for page in PAGES for name, text in BLOCK.findall(page.read_text())]
+
+
+def rewrite():
+    """Write all generated blocks anew."""
+    made = generators()
+    for page in PAGES:
+        old = page.read_text()
+        new = BLOCK.sub(
+            lambda found: f"<!-- generated: {found[1]} -->\n{made[found[1]]()}<!-- end -->", old
+        )
+        if new != old:
+            page.write_text(new)
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "text"), blocks(), ids=[f"{page.stem}-{name}" for page, name, _ in blocks()]
+)
+def test_generated_block_is_up_to_date(page, name, text):
+    assert name in generators(), f"{page.name}: nothing makes {name!r}"
+    assert text == generators()[name](), "run: python test/test_docs.py"
+
+
+def test_every_table_is_in_the_docs():
+    assert {name for _, name, _ in blocks()} == set(generators())
+
+
+def test_the_parameter_table_is_complete():
+    """Another way to the names and defaults: the YAML file that the launch file reads."""
+    text = (REPOSITORY / "config" / "tracker.yaml").read_text()
+    expected = yaml.safe_load(text)["/**"]["ros__parameters"]
+    (found,) = [text for _, name, text in blocks() if name == "parameters"]
+    cells = [line.split(" | ") for line in found.splitlines()[2:]]
+    documented = {row[0].strip("| `"): yaml.safe_load(row[2].strip("`")) for row in cells}
+    assert documented == expected
+
+
+def test_the_settings_are_those_that_ros_sees():
+    pytest.importorskip("rclpy")
+    real = importlib.import_module("siammask_ros.ros.parameters").Settings()
+    assert dataclasses.asdict(real) == dataclasses.asdict(
+        module_without_ros("parameters").Settings()
+    )
+
+
+# --- Topics, services and diagnostics
+
+
+def rows_of(page, heading):
+    """Return the cells of the table below a heading."""
+    section = re.split(r"^#+ ", page.read_text(), flags=re.MULTILINE)
+    (body,) = [text for text in section if text.startswith(f"{heading}\n")]
+    lines = [line for line in body.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def test_output_topics_are_those_of_the_node():
+    calls = calls_in(tree_of("outputs"), "create")
+    created = {(f"`~/{call.args[1].value}`", call.args[0].id) for call in calls}
+    node = calls_in(tree_of("node"), "create_publisher")
+    created |= {(f"`{call.args[1].value}`", call.args[0].id) for call in node}
+    rows = rows_of(DOCS / "node.md", "Topics published")
+    documented = {(row[0], row[1].strip("`").rsplit("/", 1)[-1]) for row in rows}
+    assert documented == created
+
+
+def test_services_are_those_of_the_node():
+    calls = calls_in(tree_of("node"), "create_service")
+    created = {(f"`{call.args[1].value}`", call.args[0].id) for call in calls}
+    rows = rows_of(DOCS / "node.md", "Services")
+    documented = {(row[0], row[1].strip("`").rsplit("/", 1)[-1]) for row in rows}
+    assert documented == created
+
+
+def test_queue_depths_are_those_of_the_node():
+    text = (DOCS / "node.md").read_text()
+    depths = module_without_ros("parameters").SUBSCRIPTION_DEPTHS
+    assert f"depth {depths['realtime']} with `realtime`, {depths['every_frame']} with" in text
+    assert f"depth {constant(PACKAGE / 'ros' / 'outputs.py', 'OUTPUT_DEPTH')}," in text
+
+
+def test_frame_counts_are_those_of_the_tracker():
+    """Thresholds that are no parameters stand in the text about the states."""
+    config = importlib.import_module("siammask_ros.longterm").LongTermConfig()
+    number = {3: "three"}
+    text = " ".join((DOCS / "node.md").read_text().split())
+    for said in (
+        f"after {config.uncertain_after} frames in a row under `uncertain_below`",
+        f"to TRACKING after {config.certain_after} frames in a row from `certain_above`",
+        f"in {config.confirm_frames} frames in a row, or in {config.far_confirm_frames} if it",
+        f"farther than {number[config.far_jump]} target sizes",
+        f"all lost targets together: {config.searches_per_step} regions",
+        {0.5: "its confidence, halved where the mask is empty"}[config.empty_mask_factor],
+    ):
+        assert said in text, said
+
+
+def test_diagnostic_values_are_those_of_the_node():
+    calls = calls_in(tree_of("diagnostics"), "_values")
+    published = {keyword.arg for call in calls for keyword in call.keywords}
+    documented = {row[0].strip("`") for row in rows_of(DOCS / "node.md", "Diagnostics")}
+    assert documented == published
+
+
+def said_by_the_code():
+    """Return every text in the code, values left out, as one string."""
+    texts = []
+    for path in [*PACKAGE.rglob("*.py"), REPOSITORY / "tools" / "setup_environment.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = [getattr(part, "value", None) for part in node.values]
+                texts.append("".join(p if isinstance(p, str) else "\0" for p in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_explained_messages_are_those_of_the_code():
+    """In the tables of messages `<...>` stands for a value."""
+    rows = []
+    for heading in ("No image", "What the node refuses", "What the diagnostics say", "Set-up"):
+        rows += [row[0] for row in rows_of(DOCS / "troubleshooting.md", heading)]
+    assert len(rows) > 10
+    said = said_by_the_code()
+    for message in rows:
+        for piece in re.split(r"<[^>]*>", message.strip("`")):
+            assert piece.strip() in said, f"{message}: nothing says {piece.strip()!r}"
+
+
+# --- Links and paths
+
+
+def anchors_of(page):
+    """Return the anchors of a page's headings, as Git hosts make them."""
+    text = FENCE.sub("", page.read_text())
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_follow_the_headings(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One: `two`, three\n```sh\n# no heading\n```\n")
+    assert anchors_of(page) == {"one-two-three"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    text = FENCE.sub("", page.read_text())
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        assert not name.startswith("/"), f"{target} is not relative"
+        path = (page.parent / name).resolve() if name else page
+        assert path.exists(), f"{page.name}: no {target}"
+        if anchor:
+            assert anchor in anchors_of(path), f"{page.name}: no heading for {target}"
+
+
+def test_every_page_is_reached_from_the_readme():
+    text = (REPOSITORY / "README.md").read_text()
+    for page in DOCS.glob("*.md"):
+        assert f"](docs/{page.name})" in text, f"the README links no docs/{page.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_named_files_exist(page):
+    folders = "config|docs|launch|requirements|siammask_msgs|siammask_ros|test|tools|\\.ci"
+    pattern = rf"(?<![\w./-])((?:{folders})/[\w./-]*(?:\.\w+|/))(?![\w*])"
+    for name in re.findall(pattern, page.read_text()):
+        assert (REPOSITORY / name.rstrip(".")).exists(), f"{page.name}: there is no {name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_images_are_small(page):
+    for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text()):
+        assert (page.parent / name).stat().st_size < 250_000
+
+
+# --- Commands
+
+
+def commands_in(page):
+    """Return the shell commands of a page as lists of words, comments left out."""
+    found = []
+    for language, body in FENCE.findall(page.read_text()):
+        if language not in {"sh", "bash"}:
+            continue
+        begun = ""
+        for line in body.replace("\\\n", " ").splitlines():
+            begun += f"{line}\n"
+            if begun.count('"') % 2:
+                continue  # a quoted text goes on in the next line
+            words = shlex.split(begun, comments=True)
+            found += [words] if words else []
+            begun = ""
+        assert not begun, f"{page.name}: {begun}"
+    return found
+
+
+COMMANDS = [(page, words) for page in PAGES for words in commands_in(page)]
+SHELL_IDS = [f"{page.stem}-{' '.join(words)[:60]}" for page, words in COMMANDS]
+
+
+def check_siammask(words):
+    known = command_line()
+    lengths = [count for count in range(1, len(words) + 1) if tuple(words[:count]) in known]
+    count = max(lengths, default=0)
+    options = {
+        option for parameter in known[tuple(words[:count])].params for option in parameter.opts
+    }
+    options |= {"--help", "-h", "--debug"}
+    rest = words[count:]
+    if count == 0:
+        plain = tuple(word for word in rest if not word.startswith("-"))
+        groups = {command[: len(plain)] for command in known}
+        assert plain in groups, f"there is no command siammask {' '.join(words)}"
+    for word in rest:
+        if re.match(r"--?[a-z]", word):
+            assert word.partition("=")[0] in options, f"siammask {' '.join(words)}: no {word}"
+
+
+def check_make(words):
+    targets = set(re.findall(r"^([a-z]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    text = (REPOSITORY / "Makefile").read_text()
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if equals:
+            known = re.search(rf"^{name}\s*[?:]?=", text, re.MULTILINE) or f"{name}=" in text
+            assert known, f"the Makefile has no {name}"
+        else:
+            assert name in targets, f"the Makefile has no target {name}"
+
+
+def check_ros2(words):
+    kind, *rest = words
+    if rest[:2] == ["siammask_ros", "tracker.launch.py"]:
+        known = {name for name, _, _ in launch_arguments()}
+        assert {word.partition(":=")[0] for word in rest[2:]} <= known
+    elif kind == "run" and rest[0] == "siammask_ros":
+        check_node(f"siammask_ros.ros.{rest[1]}".replace("tracker_node", "node"), rest[2:])
+    elif kind == "param" and len(rest) > 2 and rest[1] == "/siammask_tracker":
+        assert rest[2] in module_without_ros("parameters").parameter_rules()
+    elif kind == "service" and rest[0] == "call":
+        check_service_call(rest[1:])
+    elif kind in {"topic", "service"} and "siammask_tracker" in " ".join(rest):
+        (name,) = [word for word in rest if word.startswith("/siammask_tracker/")]
+        text = (DOCS / "node.md").read_text()
+        assert f"`~/{name.rsplit('/', 1)[-1]}`" in text
+    else:
+        assert kind in {"bag", "interface", "launch", "lifecycle", "node", "param", "topic", "run"}
+
+
+def check_service_call(words):
+    name, kind, request = words
+    path = MESSAGES / "srv" / f"{kind.rsplit('/', 1)[-1]}.srv"
+    assert kind == f"siammask_msgs/srv/{path.stem}"
+    assert f'"~/{name.rsplit("/", 1)[-1]}"' in (PACKAGE / "ros" / "node.py").read_text()
+    values = yaml.safe_load(request)
+    assert set(values) <= {field.name for field in message_parts(path)[0]}
+    target_fields = {field.name for field in message_parts(MESSAGES / "msg" / "TargetBox.msg")[0]}
+    for target in values.get("targets", []):
+        assert set(target) <= target_fields
+
+
+def check_node(module, words):
+    name = module.rsplit(".", 1)[-1]
+    assert (PACKAGE / "ros" / f"{name}.py").is_file(), f"no {module}"
+    if name == "demo":
+        assert {word for word in words if word.startswith("--")} <= demo_options()
+        return
+    if name == "node":
+        known = set(module_without_ros("parameters").parameter_rules()) | {"use_sim_time"}
+    else:
+        known = {option[0] for option in node_options(name)}
+    for flag, value in itertools.pairwise(words):
+        if flag == "-p":
+            assert value.partition(":=")[0] in known, f"{module} has no parameter {value}"
+
+
+@pytest.mark.parametrize(("page", "words"), COMMANDS, ids=SHELL_IDS)
+def test_documented_commands_exist(page, words):
+    while re.fullmatch(r"[A-Z_]+=.*", words[0]):
+        words = words[1:]
+        if not words:
+            return
+    if words[:2] == ["bash", "tools/env.sh"]:
+        words = words[2:]
+    match words:
+        case ["siammask", *rest]:
+            check_siammask(rest)
+        case ["make", *rest]:
+            check_make(rest)
+        case ["ros2", *rest]:
+            check_ros2(rest)
+        case ["python", "-m", module, *rest] if module.startswith("siammask_ros.ros."):
+            check_node(module, rest)
+
+
+def test_inline_commands_exist():
+    for page in PAGES:
+        text = FENCE.sub("", page.read_text())
+        for line in re.findall(r"`siammask ([^`]+)`", text):
+            check_siammask(shlex.split(line.replace("...", "")))
+        for line in re.findall(r"`make ([^`]+)`", text):
+            check_make(shlex.split(line))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["no-such-command"], ["track", "a.mp4", "--no-such-option"], ["eval", "nothing", "ROOT"]],
+)
+def test_an_unknown_command_is_noticed(words):
+    with pytest.raises(AssertionError):
+        check_siammask(words)
+
+
+@pytest.mark.parametrize(
+    ("check", "words"),
+    [
+        (check_make, ["nothing"]),
+        (check_ros2, ["launch", "siammask_ros", "tracker.launch.py", "nothing:=1"]),
+        (check_ros2, ["param", "set", "/siammask_tracker", "nothing", "1"]),
+        (check_ros2, ["topic", "echo", "/siammask_tracker/nothing"]),
+        (
+            check_service_call,
+            ["/siammask_tracker/set_targets", "siammask_msgs/srv/SetTargets", "{nothing: 1}"],
+        ),
+        (check_node, ["siammask_ros.ros.demo", ["--nothing"]]),
+        (check_node, ["siammask_ros.ros.video_camera", ["-p", "nothing:=1"]]),
+    ],
+)
+def test_a_wrong_name_is_noticed(check, words):
+    with pytest.raises(AssertionError):
+        check(*words) if check is check_node else check(words)
+
+
+# --- Python and YAML
+
+
+def fences(language):
+    return [
+        (page, body) for page in PAGES for kind, body in FENCE.findall(page.read_text())
+        if kind == language
+    ]  # fmt: skip
+
+
+def test_yaml_names_parameters_of_the_node():
+    seen = 0
+    for _, body in fences("yaml"):
+        values = yaml.safe_load(body)
+        for entry in values.values():
+            if isinstance(entry, dict) and "ros__parameters" in entry:
+                seen += 1
+                module_without_ros("parameters").Settings(
+                    **{
+                        name: tuple(value) if isinstance(value, list) else value
+                        for name, value in entry["ros__parameters"].items()
+                        if name != "use_sim_time"
+                    }
+                )
+    assert seen
+
+
+@pytest.mark.parametrize(
+    ("page", "body"), fences("python"), ids=[page.stem for page, _ in fences("python")]
+)
+def test_python_examples_are_valid(page, body):
+    tree = ast.parse(body)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "siammask_ros":
+            if node.module.startswith("siammask_ros.ros"):
+                continue
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+
+
+@pytest.mark.skipif(
+    not (PACKAGE / "checkpoints" / "compact.pth").is_file(), reason="no bundled checkpoint"
+)
+def test_python_page_runs(tmp_path, monkeypatch):
+    """All examples of the page, one after the other, on a rendered clip."""
+    scenes = importlib.import_module("siammask_ros.scenes")
+    monkeypatch.chdir(tmp_path)
+    Path("frames").mkdir()
+    options = scenes.scenario("plain")
+    clip = scenes.render_sequence(7, frames=4, size_wh=(320, 240), options=options)
+    frames = list(clip)
+    for index, frame in enumerate(frames):
+        cv2.imwrite(f"frames/{index:03d}.png", frame.image_bgr)
+    box = frames[0].boxes[1]
+    values = {"box_xywh": box.xywh, "__name__": "example"}
+    for page, body in fences("python"):
+        if page.name in {"python.md", "README.md"}:
+            values["image_bgr"] = frames[0].image_bgr
+            exec(compile(body, page.name, "exec"), values)  # noqa: S102 our own file
+    assert values["result"].mask.shape == (240, 320)
+
+
+# --- Metadata of the project
+
+
+def test_the_changelog_is_of_this_version(monkeypatch):
+    arguments = {}
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr("setuptools.setup", arguments.update)
+    runpy.run_path(str(REPOSITORY / "setup.py"))
+    for package, folder in (("siammask_ros", REPOSITORY), ("siammask_msgs", MESSAGES)):
+        text = (folder / "CHANGELOG.rst").read_text()
+        title = f"Changelog for package {package}"
+        rule = "^" * len(title)
+        assert text.startswith(f"{rule}\n{title}\n{rule}\n\n")
+        heading, underline = re.findall(r"^(\d.*|Forthcoming)\n(-+)$", text, re.MULTILINE)[0]
+        assert re.fullmatch(rf"{re.escape(arguments['version'])} \(\d{{4}}-\d\d-\d\d\)", heading)
+        assert len(underline) == len(heading)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(REPOSITORY))
+    rewrite()
