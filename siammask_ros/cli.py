@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
     from siammask_ros.drawing import Image
     from siammask_ros.longterm import LongTermTracker
+    from siammask_ros.network import SiamMask
     from siammask_ros.offline import TrackedFrame
     from siammask_ros.tracker import SiamMaskTracker
+    from siammask_ros.weights import VerifiedFile
 
 DEBUG_FLAG = "--debug"
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 BOX_NUMBERS = 4
+BYTES_PER_MEGABYTE = 1e6
 SHEET_FRAMES = 8
 """Frames on the contact sheet of a video."""
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
@@ -51,11 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except USER_ERRORS as error:
         if debug:
             raise
-        _complain(f"siammask: {error}")
+        _complain(f"siammask: {_one_line(error)}")
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         _complain("siammask: interrupted")
         sys.exit(EXIT_INTERRUPTED)
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
 
 
 def _complain(text: str) -> None:
@@ -195,19 +204,30 @@ def _load_follower(weights: str, preset: Preset, device: str, threads: int) -> L
 
 
 def _load_tracker(weights: str, preset: Preset, device: str, threads: int) -> SiamMaskTracker:
-    import torch
-
-    from siammask_ros.network import fuse_for_inference, load_network
     from siammask_ros.tracker import SiamMaskTracker
     from siammask_ros.tracker_config import TrackerConfig
 
-    if threads:
-        torch.set_num_threads(threads)
+    _set_threads(threads)
+    network = _load_network(weights, device)
+    name = network.default_preset if preset is Preset.auto else preset.value
+    return SiamMaskTracker(network, TrackerConfig.preset(name))
+
+
+def _load_network(weights: str, device: str) -> SiamMask:
+    import torch
+
+    from siammask_ros.network import fuse_for_inference, load_network
+
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = load_network(weights, device=device)
-    name = network.default_preset if preset is Preset.auto else preset.value
-    return SiamMaskTracker(fuse_for_inference(network), TrackerConfig.preset(name))
+    return fuse_for_inference(load_network(weights, device=device))
+
+
+def _set_threads(threads: int) -> None:
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
 
 
 class _Results:
@@ -385,6 +405,200 @@ def evaluate_davis_command(  # noqa: PLR0917 - typer calls it by name
     if output is not None:
         for path in evaluation.write_report(output, scores):
             typer.echo(path)
+
+
+@app.command(epilog="Example: siammask train config/training/compact.yaml --output runs/compact")
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file of the run.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for checkpoints and metrics.")
+    ] = Path("runs"),
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting that wins over the file's: name=value. Repeatable."),
+    ] = None,
+    threads: ThreadsOption = 0,
+) -> None:
+    """Train a network; a run that was interrupted goes on from its last checkpoint."""
+    from siammask_ros.training import load_training_config
+    from siammask_ros.training import train as train_network
+
+    _set_threads(threads)
+    loaded = load_training_config(config, overrides=settings or [])
+    result = train_network(loaded, output, show_progress=sys.stderr.isatty())
+    typer.echo(f"{result.steps} steps, {result.samples} samples")
+    typer.echo(f"  {result.checkpoint}")
+
+
+@app.command(
+    epilog="Example: siammask bench --sizes 640x480,1280x720 --targets 1,4 --output report"
+)
+def bench(
+    weights: WeightsOption = "compact",
+    preset: PresetOption = Preset.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Image sizes, separated by commas; by default some.")
+    ] = "",
+    targets: Annotated[
+        str, typer.Option("--targets", help="Numbers of targets, separated by commas.")
+    ] = "1",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Timed steps a case.")] = 100,
+    warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Untimed steps before.")] = 10,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report and its JSON.")
+    ] = None,
+) -> None:
+    """Measure what a tracking step costs on this machine, as a whole and by its parts."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from siammask_ros import benchmark
+    from siammask_ros.tracker_config import TrackerConfig
+
+    wanted_sizes = [parse_size(text) for text in sizes.split(",") if text]
+    wanted_sizes = wanted_sizes or list(benchmark.DEFAULT_SIZES)
+    counts = [parse_count(text) for text in targets.split(",") if text]
+    network = _load_network(weights, device)
+    name = network.default_preset if preset is Preset.auto else preset.value
+    total = benchmark.total_steps(sizes=wanted_sizes, targets=counts, steps=steps, warm_up=warm_up)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("steps", total=total)
+        report = benchmark.benchmark_tracker(
+            network,
+            config=TrackerConfig.preset(name),
+            preset_name=name,
+            sizes=wanted_sizes,
+            targets=counts,
+            steps=steps,
+            warm_up=warm_up,
+            threads=threads or None,
+            on_step=lambda: progress.advance(bar),
+        )
+    typer.echo(benchmark.benchmark_markdown(report))
+    if output is not None:
+        for path in benchmark.write_benchmark(output, report):
+            typer.echo(path)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`WIDTHxHEIGHT` in pixels.
+
+    Raises:
+        typer.BadParameter: the text is something else.
+    """
+    width, _, height = text.strip().lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, e.g. 640x480")
+    return int(width), int(height)
+
+
+def parse_count(text: str) -> int:
+    """A number of at least 1.
+
+    Raises:
+        typer.BadParameter: the text is something else.
+    """
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is not a number of targets")
+    return int(text)
+
+
+weights_app = typer.Typer(no_args_is_help=True, help="Fetch, check and convert network weights.")
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("list", epilog="Example: siammask weights list")
+def list_weights() -> None:
+    """Show the published weights that can be fetched, their terms, and which are in the cache."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from siammask_ros import weights
+
+    table = Table("name", "preset", "size", "in the cache", "description and terms")
+    for entry in weights.list_weights():
+        known = entry.known
+        size = "unknown" if known.size_bytes is None else _megabytes(known.size_bytes)
+        place = "no" if entry.cached is None else str(entry.cached)
+        table.add_row(known.name, known.preset, size, place, f"{known.description}\n{known.terms}")
+    Console().print(table)
+
+
+@weights_app.command("fetch", epilog="Example: siammask weights fetch SiamMask_DAVIS")
+def fetch_weights(
+    name: Annotated[str, typer.Argument(help="A name of `siammask weights list`.")],
+    sha256: Annotated[
+        str, typer.Option("--sha256", help="The hash you expect, where none is known.")
+    ] = "",
+    address: Annotated[str, typer.Option("--address", help="Another place to download it.")] = "",
+) -> None:
+    """Download weights into the cache; they are used only when size and hash are right."""
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+    from siammask_ros import weights
+
+    columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(name, total=None)
+
+        def confirm(file: weights.FetchedFile) -> bool:
+            progress.stop()
+            typer.echo(f"{file.path}: {file.size_bytes} bytes, sha256 {file.sha256}")
+            return typer.confirm("No hash is known for this file. Is this the one you expect?")
+
+        path = weights.fetch(
+            name,
+            confirm=confirm,
+            sha256=sha256 or None,
+            address=address or None,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    typer.echo(path)
+
+
+@weights_app.command("verify", epilog="Example: siammask weights verify SiamMask_DAVIS.pth")
+def verify_weights(
+    path: Annotated[Path, typer.Argument(help="A checkpoint file.")],
+) -> None:
+    """Read a checkpoint, account for every key of it, and say what it is. Offline."""
+    from siammask_ros import weights
+
+    _describe_weights(weights.verify(path))
+
+
+@weights_app.command("convert", epilog="Example: siammask weights convert official.pth own.pth")
+def convert_weights(
+    source: Annotated[Path, typer.Argument(help="An official, a PySOT or our own checkpoint.")],
+    target: Annotated[Path, typer.Argument(help="The file to write, in our own format.")],
+    overwrite: Annotated[  # noqa: FBT002 - typer calls it by name
+        bool, typer.Option("--overwrite", help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    """Write a checkpoint in this package's format. Offline."""
+    from siammask_ros import weights
+
+    _describe_weights(weights.convert(source, target, overwrite=overwrite))
+
+
+def _describe_weights(verified: VerifiedFile) -> None:
+    checkpoint = verified.checkpoint
+    typer.echo(f"{verified.path}: {verified.size_bytes} bytes, sha256 {verified.sha256}")
+    typer.echo(f"  {checkpoint.architecture}, {checkpoint.layout} format")
+    typer.echo(f"  {verified.parameter_count:,} parameters in {len(checkpoint.state_dict)} tensors")
+    typer.echo(f"  preset {checkpoint.default_preset}")
+    if verified.known_as is not None:
+        typer.echo(f"  known as {verified.known_as}")
+    for key, value in checkpoint.metadata.items():
+        typer.echo(f"  {key}: {value}")
+    if verified.warning is not None:
+        _complain(f"siammask: warning: {verified.warning}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / BYTES_PER_MEGABYTE:.1f} MB"
 
 
 if __name__ == "__main__":

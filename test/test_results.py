@@ -22,7 +22,7 @@ def test_rows_are_read_back(tmp_path):
 
 def test_it_is_plain_csv_with_a_header(tmp_path):
     write_results(tmp_path / "r.csv", [ResultRow("c", 0, 0.0, 7, "", "TRACKING", 0.5)])
-    with open(tmp_path / "r.csv", newline="") as stream:
+    with (tmp_path / "r.csv").open(newline="") as stream:
         (row,) = csv.DictReader(stream)
     assert row["target_id"] == "7"
     assert float(row["confidence"]) == 0.5

@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,6 +44,7 @@ from siammask_ros.ros.demo_clips import (
     rendered_clip,
 )
 from siammask_ros.ros.processes import NodeProcess, ProcessError, prepare_environment
+from siammask_ros.ros.video_camera import CameraOptions, read_source
 from siammask_ros.video import open_video
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ IMAGE_TOPIC = f"{CAMERA}/image_raw"
 IMAGE_REMAPS = {"image": IMAGE_TOPIC, "image/compressed": f"{IMAGE_TOPIC}/compressed"}
 RECORDED_TOPICS = ("overlay", "mask", "label_image", "rotated_boxes", "confidence")
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 """For a process to appear on the graph: Python, rclpy and torch are imported meanwhile."""
 CONFIGURE_TIMEOUT_S = 180.0
 """For the network to be loaded and warmed up."""
@@ -157,9 +159,7 @@ class Demo:
         rclpy.try_shutdown()
 
     def start_tracker(self) -> None:
-        """Start the tracker node, and drive it to active as a launch file or manager would."""
-        from lifecycle_msgs.msg import Transition
-
+        """Start the tracker node's process."""
         parameters: dict[str, object] = {
             "weights": self._options.weights,
             "device": self._options.device,
@@ -170,6 +170,11 @@ class Demo:
         if self._options.compressed:
             parameters["image_transport"] = "compressed"
         self._start("tracker_node", "siammask_ros.ros.node", parameters, IMAGE_REMAPS)
+
+    def activate_tracker(self) -> None:
+        """Drive the tracker node to active as a launch file or manager would."""
+        from lifecycle_msgs.msg import Transition
+
         self._change_state(Transition.TRANSITION_CONFIGURE, "configure", CONFIGURE_TIMEOUT_S)
         self._change_state(Transition.TRANSITION_ACTIVATE, "activate", CALL_TIMEOUT_S)
 
@@ -363,6 +368,19 @@ def source_fps(clip: Clip) -> float:
         return video.fps
 
 
+def check_source(clip: Clip) -> None:
+    """Read a clip's first frame, so that a bad source is known before anything waits for it.
+
+    Raises:
+        ValueError, OSError: it cannot be read; the message says why.
+    """
+    options = CameraOptions(source=clip.source, topic=clip.topic, start=clip.start, stop=clip.stop)
+    with ExitStack() as stack:
+        frames, _ = read_source(options, stack)
+        if next(frames, None) is None:
+            raise ValueError(f"no frame {clip.start} in {clip.source}")
+
+
 def collect(clip: Clip, folder: Path) -> ClipResult:
     """What the recorder left of a clip.
 
@@ -432,6 +450,7 @@ def choose_clips(options: DemoOptions, work: Path) -> list[Clip]:
         target = TargetRequest(options.label, options.box)
         stop = options.start + options.frames if options.frames else 0
         clip = Clip(name, Path(source).name, source, (target,), options.start, stop, options.topic)
+        check_source(clip)
         return [clip]
     clips = [rendered_clip(work / "rendered_source", frames=options.frames or RENDERED_FRAMES)]
     if options.footage:
@@ -454,8 +473,9 @@ def run_demo(options: DemoOptions) -> None:
         try:
             with Demo(options, work) as demo:
                 demo.start_tracker()
-                say(f"tracker active after {time.monotonic() - began:.1f} s")
                 clips = choose_clips(options, work)
+                demo.activate_tracker()
+                say(f"tracker active after {time.monotonic() - began:.1f} s")
                 results = []
                 for clip in clips:
                     results.append(demo.run(clip))

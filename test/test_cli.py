@@ -1,0 +1,227 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it writes, what it says, and with which status it exits."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from siammask_ros import cli
+from siammask_ros.network import build_network, save_network
+from siammask_ros.results import read_results
+from siammask_ros.video import open_video
+
+FRAMES = 5
+BOX = "60,40,50,40"
+COMMANDS = [
+    ["track"],
+    ["eval"],
+    ["eval", "davis"],
+    ["train"],
+    ["bench"],
+    ["weights"],
+    ["weights", "list"],
+    ["weights", "fetch"],
+    ["weights", "verify"],
+    ["weights", "convert"],
+]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "random.pth"
+    save_network(build_network("compact"), path, metadata={})
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path):
+    rng = np.random.default_rng(3)
+    backdrop = rng.integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number in range(FRAMES):
+        image = backdrop.copy()
+        image[40:80, 60 + 2 * number : 110 + 2 * number] = (30, 60, 220)
+        cv2.imwrite(str(folder / f"{number}.png"), image)
+    return folder
+
+
+def run(*arguments):
+    """Exit status of the command in this process."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(argument) for argument in arguments])
+    return caught.value.code or 0
+
+
+def test_track_writes_what_is_asked_for(tmp_path, clip, weights, capsys):
+    pytest.importorskip("av")
+    out = tmp_path / "out"
+    files = ["--output", out / "t.mp4", "--csv", out / "t.csv", "--sheet", out / "t.png"]
+    status = run(
+        "track", clip, "--box", BOX, "--label", "brick", "--weights", weights, *files,
+        "--masks", out / "masks",
+    )  # fmt: skip
+    assert status == 0
+    assert f"{FRAMES} frames" in capsys.readouterr().out
+    with open_video(out / "t.mp4") as video:
+        frames = list(video)
+    assert len(frames) == FRAMES
+    assert frames[0].image_bgr.shape == (120, 160, 3)
+    rows = read_results(out / "t.csv")
+    assert [row.frame for row in rows] == list(range(FRAMES))
+    assert {(row.clip, row.target_id, row.label) for row in rows} == {("clip", 1, "brick")}
+    assert rows[0].state == "INITIALIZING"
+    assert all(0 <= row.confidence <= 1 for row in rows)
+    assert cv2.imread(str(out / "t.png")).ndim == 3
+    masks = sorted((out / "masks").iterdir())
+    assert [path.name for path in masks] == [f"{number:06d}.png" for number in range(FRAMES)]
+    for path, row in zip(masks, rows, strict=True):
+        labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        assert labels.shape == (120, 160)
+        assert np.count_nonzero(labels) == row.mask_area
+
+
+def test_track_two_targets_and_a_range(tmp_path, clip, weights):
+    csv = tmp_path / "t.csv"
+    boxes = ["--box", BOX, "--box", "10,10,30,30"]
+    status = run(
+        "track", clip, *boxes, "-w", weights, "--csv", csv, "--start", 1, "--frames", 3
+    )  # fmt: skip
+    assert status == 0
+    rows = read_results(csv)
+    assert [(row.frame, row.target_id) for row in rows] == [
+        (frame, target) for frame in (1, 2, 3) for target in (1, 2)
+    ]
+
+
+def test_track_without_an_output_names_one(tmp_path, clip, weights, monkeypatch):
+    pytest.importorskip("av")
+    monkeypatch.chdir(tmp_path)
+    assert run("track", clip, "--box", BOX, "-w", weights, "--frames", 2) == 0
+    assert (tmp_path / "clip_tracked.mp4").is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["track", "CLIP", "--box", "1,2,3"],
+        ["track", "CLIP", "--box", "a,b,c,d"],
+        ["track", "CLIP", "--box", "1,2,nan,4"],
+        ["track", "CLIP", "--box", "1,2,0,4"],
+        ["track", "CLIP"],
+        ["track"],
+        ["track", "CLIP", "--box", BOX, "--preset", "nonsense"],
+        ["track", "CLIP", "--box", BOX, "--label", "a", "--label", "b"],
+        ["track", "CLIP", "--box", BOX, "--frames", "-1"],
+        ["track", "CLIP", "--box", BOX, "--no-such-option"],
+        ["no-such-command"],
+        ["eval", "davis", "CLIP"],
+        ["eval", "davis", "CLIP", "--tracker", "nonsense"],
+        ["bench", "--sizes", "640"],
+        ["bench", "--targets", "0"],
+        ["weights", "fetch"],
+    ],
+)
+def test_wrong_usage_is_status_2(arguments, clip, capsys):
+    assert run(*[str(clip) if a == "CLIP" else a for a in arguments]) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_failure_is_status_1_and_one_line(tmp_path, clip, weights, capsys):
+    cases = {
+        "nowhere.mp4": ["track", tmp_path / "nowhere.mp4", "--box", BOX, "-w", weights],
+        "outside": ["track", clip, "--box", "900,0,20,20", "-w", weights],
+        "missing.pth": ["track", clip, "--box", BOX, "-w", tmp_path / "missing.pth"],
+        "has only": ["track", clip, "--box", BOX, "-w", weights, "--start", 99],
+        "0.png": ["weights", "verify", clip / "0.png"],
+        "no_such_name": ["weights", "fetch", "no_such_name"],
+        "run.yaml": ["train", tmp_path / "run.yaml"],
+    }
+    for expected, arguments in cases.items():
+        assert run(*arguments) == 1
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+        assert len(lines) == 1, lines
+        assert expected in lines[0]
+
+
+def test_failure_leaves_no_half_written_file(tmp_path, clip, weights):
+    pytest.importorskip("av")
+    (clip / "3.png").write_bytes(b"damaged")
+    out = tmp_path / "out"
+    status = run(
+        "track", clip, "--box", BOX, "-w", weights, "-o", out / "t.mp4", "--csv", out / "t.csv"
+    )
+    assert status == 1
+    assert list(out.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        cli.main(["track", str(tmp_path / "nowhere.mp4"), "--box", BOX, "--debug"])
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command, capsys):
+    assert run(*command, "--help") == 0
+    text = capsys.readouterr().out
+    assert "Usage: siammask " + " ".join(command) in " ".join(text.split())
+    if command not in (["eval"], ["weights"]):
+        assert "Example: siammask " + " ".join(command) in " ".join(text.split())
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert re.match(r"siammask .+", capsys.readouterr().out)
+
+
+def test_weights_are_verified_and_converted(tmp_path, weights, capsys):
+    assert run("weights", "verify", weights) == 0
+    assert "compact" in capsys.readouterr().out
+    assert run("weights", "convert", weights, tmp_path / "own.pth") == 0
+    assert run("weights", "convert", weights, tmp_path / "own.pth") == 1
+    assert run("weights", "convert", weights, tmp_path / "own.pth", "--overwrite") == 0
+
+
+def test_weights_list_names_the_published_ones(capsys):
+    assert run("weights", "list") == 0
+    assert "SiamMask_DAVIS" in capsys.readouterr().out
+
+
+def test_bench_measures(tmp_path, weights, capsys):
+    options = ["--sizes", "64x64", "--steps", 2, "--warm-up", 0, "--output", tmp_path / "report"]
+    assert run("bench", "-w", weights, *options) == 0
+    assert "64x64" in capsys.readouterr().out
+    assert (tmp_path / "report" / "benchmark.json").is_file()
+
+
+def test_eval_scores_a_data_set(tmp_path, capsys):
+    root = tmp_path / "davis"
+    for number in range(4):
+        image = np.zeros((64, 80, 3), np.uint8)
+        mask = np.zeros((64, 80), np.uint8)
+        mask[20:50, 20:60] = 255
+        for kind, suffix, content in (("JPEGImages", "jpg", image), ("Annotations", "png", mask)):
+            folder = root / kind / "still"
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f"{number:05d}.{suffix}"), content)
+    assert run("eval", "davis", root, "--tracker", "truth", "--output", tmp_path / "report") == 0
+    assert "still" in capsys.readouterr().out
+    assert (tmp_path / "report" / "report.md").is_file()
+    assert run("eval", "davis", root, "--sequences", "nothing") == 2
+
+
+def test_help_needs_neither_torch_nor_opencv():
+    code = (
+        "import sys, siammask_ros.cli; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'cv2', 'rclpy', 'av')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
