@@ -23,6 +23,10 @@ OFFICIAL_BORDER_VALUE = -1.0
 """What the official code interpolates towards outside the mask window; PySOT uses 0."""
 
 
+_ROUNDS_FROM_LEFT_EDGE = int(cv2.__version__.split(".", maxsplit=1)[0]) < 5
+"""OpenCV 4 rounds the positions of columns to 1/1024 pixel, counted from the output's left edge."""
+
+
 class ImageRegion(NamedTuple):
     """Whole pixels of an image: left, top, width, height. Empty when width or height is 0."""
 
@@ -111,21 +115,22 @@ def place_mask_roi(
     region = placement.region(mask_probability.shape[0], image_size_wh)
     if region.width == 0:
         return region, np.zeros((0, 0), dtype=np.float32)
+    left = 0 if _ROUNDS_FROM_LEFT_EDGE else region.x  # the same pixels as in a full-frame paste
     mask_to_region = np.array(
         [
-            [placement.scale_xy[0], 0, placement.origin_xy[0] - region.x],
+            [placement.scale_xy[0], 0, placement.origin_xy[0] - left],
             [0, placement.scale_xy[1], placement.origin_xy[1] - region.y],
         ]
     )
     placed = cv2.warpAffine(
         mask_probability,
         mask_to_region,
-        (region.width, region.height),
+        (region.x - left + region.width, region.height),
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=border_value,
     )
-    return region, np.asarray(placed, dtype=np.float32)
+    return region, np.ascontiguousarray(placed[:, region.x - left :], dtype=np.float32)
 
 
 @dataclass(frozen=True)

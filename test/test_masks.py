@@ -77,6 +77,21 @@ def test_region_holds_all_that_a_full_frame_paste_gives(
     assert decided.mean() > 0.99 or int(cv2.__version__.split(".")[0]) < 5
 
 
+@pytest.mark.parametrize(("size", "origin", "scale"), CASES)
+def test_region_is_cut_from_what_opencv_pastes(
+    size: int, origin: tuple[float, float], scale: float
+) -> None:
+    mask = random_blob(np.random.default_rng(size), size)
+    placement = MaskPlacement(origin, (scale * 1.01, scale))
+    matrix = np.array([[scale * 1.01, 0, origin[0]], [0, scale, origin[1]]])
+    expected = cv2.warpAffine(mask, matrix, IMAGE_SIZE_WH, borderValue=-1.0)
+    region, values = place_mask_roi(mask, placement, IMAGE_SIZE_WH)
+    pasted = np.full(IMAGE_SIZE_WH[::-1], -1, dtype=np.float32)
+    pasted[region.slices] = values
+    np.testing.assert_allclose(pasted, expected, atol=1e-4)
+    assert np.count_nonzero((pasted > THRESHOLD) != (expected > THRESHOLD)) <= 1
+
+
 def test_region_is_no_larger_than_the_window() -> None:
     region = MaskPlacement((20.0, 30.0), (0.5, 0.5)).region(63, IMAGE_SIZE_WH)
     assert region == ImageRegion(19, 29, 34, 34)
