@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -215,7 +215,7 @@ class Trainer:
             "samples": str(self.step * self.config.batch_size),
             "seed": str(self.config.seed),
         }
-        save_network(self.averaged.module, self.network_path, metadata=metadata)
+        save_network(cast("SiamMask", self.averaged.module), self.network_path, metadata=metadata)
 
     def run(self, clips: list[Clip], *, show_progress: bool = True) -> TrainingResult:
         """Train to the configured number of steps."""
