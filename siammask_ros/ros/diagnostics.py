@@ -17,6 +17,27 @@ from siammask_ros.ros.engine import CameraCounters, Timings
 NODE_NAME = "siammask_tracker"
 
 
+class LogGate:
+    """Decides whether a fault that may come with every image is worth a line in the log."""
+
+    REPEAT_S = 10.0
+    """The same text comes again after so long."""
+    CHANGE_S = 0.5
+    """Another text about the same subject comes after so long."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, str]] = {}
+
+    def lets_pass(self, subject: str, text: str) -> bool:
+        """True where `text` is to be logged now."""
+        now_s = time.monotonic()
+        then_s, last = self._last.get(subject, (-self.REPEAT_S, ""))
+        if now_s - then_s < (self.REPEAT_S if text == last else self.CHANGE_S):
+            return False
+        self._last[subject] = (now_s, text)
+        return True
+
+
 @dataclass(frozen=True)
 class FrameCost:
     """Means over the frames of a period, in milliseconds, and their rate in Hz."""

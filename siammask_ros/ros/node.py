@@ -15,9 +15,10 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from siammask_msgs.srv import ClearTargets, SetTargets
@@ -25,6 +26,7 @@ from siammask_ros.ros.diagnostics import (
     NODE_NAME,
     CameraReport,
     FrameMeter,
+    LogGate,
     diagnostic_array,
     node_status,
 )
@@ -41,6 +43,7 @@ from siammask_ros.ros.images import ImageError, check_image, decode_compressed, 
 from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_network, warm_up
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
+from siammask_ros.ros.pacing import ReplyPacer
 from siammask_ros.ros.parameters import Settings, declare_parameters, read_parameters
 from siammask_ros.ros.source import ImageSource
 
@@ -48,8 +51,8 @@ if TYPE_CHECKING:
     from siammask_ros.network import SiamMask
 
 REPORT_PERIOD_S = 1.0
-LOG_PERIOD_S = 5.0
-"""A fault that repeats with every image is logged so often."""
+SERVICE_QOS = QoSProfile(depth=1000)
+"""The usual ten calls that may wait are few when many clients call at once: others are lost."""
 
 
 class SiamMaskNode(LifecycleNode):
@@ -73,6 +76,8 @@ class SiamMaskNode(LifecycleNode):
         self._meters: dict[str, FrameMeter] = {}
         self._camera_faults: dict[str, str] = {}
         self._services_offered: list[Any] = []
+        self._log_gate = LogGate()
+        self._reply_pacer = ReplyPacer()
         self.add_on_set_parameters_callback(self._change_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         # Reports go on while simulated time stands still.
@@ -166,10 +171,12 @@ class SiamMaskNode(LifecycleNode):
             prefix = f"~/{name}/" if several else "~/"
             self._outputs[name] = CameraOutputs(self, prefix, settings)
             self._meters[name] = FrameMeter()
-        self._services_offered = [
-            self.create_service(SetTargets, "~/set_targets", self._set_targets),
-            self.create_service(ClearTargets, "~/clear_targets", self._clear_targets),
-        ]
+        for service_type, name, answer in (
+            (SetTargets, "~/set_targets", self._set_targets),
+            (ClearTargets, "~/clear_targets", self._clear_targets),
+        ):
+            service = self.create_service(service_type, name, answer, qos_profile=SERVICE_QOS)
+            self._services_offered.append(service)
         self.get_logger().info(
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
             f"(device: {settings.device})"
@@ -207,10 +214,7 @@ class SiamMaskNode(LifecycleNode):
             return
         stamp_ns = stamp_to_ns(message.header.stamp)
         if self._engine.add_frame(camera, stamp_ns=stamp_ns, header=message.header, decode=decode):
-            self.get_logger().warning(
-                f"{self._sources[camera].topic}: time jumped back, older images are forgotten",
-                throttle_duration_sec=LOG_PERIOD_S,
-            )
+            self._warn(self._sources[camera].topic, "time jumped back, older images are forgotten")
 
     def _on_result(
         self, camera: str, frame: Frame, entries: list[TargetEntry], timings: Timings
@@ -222,20 +226,25 @@ class SiamMaskNode(LifecycleNode):
 
     def _on_error(self, camera: str, error: Exception) -> None:
         """An image that is unusable, or a fault in the inference thread (without a camera)."""
+        if not self.context.ok():
+            return  # interrupted; nothing can be published any more
         if isinstance(error, ImageError):
             self._camera_faults[camera] = f"image not usable: {error}"
-            self.get_logger().warning(
-                f"{camera or 'image'}: {error}", throttle_duration_sec=LOG_PERIOD_S
-            )
+            self._warn(f"image {camera}".rstrip(), str(error))
             return
         text = "".join(traceback.format_exception(error)).rstrip()
-        self.get_logger().error(f"tracking failed: {text}", throttle_duration_sec=LOG_PERIOD_S)
+        self._warn("tracking failed", text)
+
+    def _warn(self, subject: str, text: str) -> None:
+        if self._log_gate.lets_pass(subject, text):
+            self.get_logger().warning(f"{subject}: {text}")
 
     # Services
 
     def _set_targets(
         self, request: SetTargets.Request, response: SetTargets.Response
     ) -> SetTargets.Response:
+        self._reply_pacer.wait()
         boxes = [
             TargetRequest(box.id, box.label, (box.x, box.y, box.width, box.height))
             for box in request.targets
@@ -258,6 +267,7 @@ class SiamMaskNode(LifecycleNode):
     def _clear_targets(
         self, request: ClearTargets.Request, response: ClearTargets.Response
     ) -> ClearTargets.Response:
+        self._reply_pacer.wait()
         try:
             assert self._engine is not None
             gone = self._engine.clear_targets(request.camera, request.target_ids)
@@ -305,7 +315,7 @@ class SiamMaskNode(LifecycleNode):
         assert self._engine is not None
         silence = source.explain_silence()
         if silence:
-            self.get_logger().warning(silence, throttle_duration_sec=LOG_PERIOD_S)
+            self._warn(source.topic, silence)
         return CameraReport(
             name=name,
             topic=source.topic,
@@ -329,15 +339,6 @@ def _decoder(message: Image | CompressedImage) -> Callable[[], Any]:
     return partial(decode_image, message)
 
 
-def make_executor() -> Executor:
-    """The cheapest executor there is. One thread is enough: no callback waits for inference."""
-    try:
-        from rclpy.experimental import EventsExecutor
-    except ImportError:  # Humble, Jazzy
-        return SingleThreadedExecutor()
-    return EventsExecutor()
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; 1 if its parameters are not acceptable."""
     rclpy.init(args=args)
@@ -347,7 +348,8 @@ def main(args: list[str] | None = None) -> int:
         rclpy.logging.get_logger(NODE_NAME).fatal(f"parameter not acceptable: {error}")
         rclpy.try_shutdown()
         return 1
-    executor = make_executor()
+    # One thread is enough: no callback waits for inference.
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         if node.get_parameter("autostart").value:

@@ -99,11 +99,10 @@ class ImageSource:
         if self.seconds_silent < self._settings.silence_seconds:
             return ""
         return explain_silence(
-            self._topic,
             self._type_name,
             self._offers(),
             reliable_requested=self._reliability is ReliabilityPolicy.RELIABLE,
-            seconds=self.seconds_silent,
+            seconds=self._settings.silence_seconds,
             incompatible_policy=self.incompatible_policy,
         )
 
@@ -185,7 +184,6 @@ def choose_reliability(wish: str, offers: list[PublisherOffer]) -> ReliabilityPo
 
 
 def explain_silence(
-    topic: str,
     type_name: str,
     offers: list[PublisherOffer],
     *,
@@ -193,8 +191,8 @@ def explain_silence(
     seconds: float,
     incompatible_policy: str = "",
 ) -> str:
-    """The likely reason why a topic brings no image, as a sentence for the user."""
-    since = f"no image on {topic} for {seconds:.0f} s"
+    """The likely reason why a topic has brought no image for `seconds`, for the user to read."""
+    since = f"no image for more than {seconds:g} s"
     if not offers:
         return f"{since}: nobody publishes it; check the name and the remapping of the topic"
     names = ", ".join(offer.node_name for offer in offers)

@@ -312,6 +312,7 @@ def test_tally_counts_what_was_sent_and_answered():
     report = tally.report()
     assert (report.sent, report.results, report.with_target) == (4, 3, 3)
     assert report.rate_hz == pytest.approx(2 / 3.01)
+    assert report.camera_hz == pytest.approx(1.0)
     assert report.latency_p50_ms == pytest.approx(30.0)
     assert report.inference_ms == pytest.approx(4.0)
     rows = tally.rows("clip")

@@ -1,0 +1,372 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine's order of work, with a tracker that writes down what it is given."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from siammask_ros.longterm import TargetResult, TargetStatus
+from siammask_ros.ros.engine import (
+    EngineOptions,
+    RequestError,
+    TargetRequest,
+    TrackingEngine,
+    assign_ids,
+)
+
+BOX = (10.0, 10.0, 20.0, 20.0)
+PATIENCE_S = 10.0
+
+
+def image(number):
+    """A frame that carries its number in its pixels."""
+    return np.full((64, 64, 3), number, dtype=np.uint8)
+
+
+@dataclass
+class Recorder:
+    """A tracker that remembers the numbers of the images each target saw."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    batches: list = field(default_factory=list)
+    fail: bool = False
+    fail_start: bool = False
+
+    def start_batch(self, targets):
+        if self.fail_start:
+            raise RuntimeError("out of memory")
+        return [[int(image_bgr[0, 0, 0])] for image_bgr, _ in targets]
+
+    def step(self, targets):
+        self.gate.wait(PATIENCE_S)
+        if self.fail:
+            raise RuntimeError("device lost")
+        self.batches.append(len(targets))
+        return [
+            (
+                [*seen, int(image_bgr[0, 0, 0])],
+                TargetResult(TargetStatus.TRACKING, [*seen, int(image_bgr[0, 0, 0])], 1.0, 0),
+            )
+            for image_bgr, seen in targets
+        ]
+
+
+class Rig:
+    """An engine with its output collected."""
+
+    def __init__(self, cameras=("",), **options):
+        self.tracker = Recorder()
+        self.tracker.gate.set()
+        self.results = []
+        self.errors = []
+        self.engine = TrackingEngine(
+            self.tracker,
+            cameras,
+            EngineOptions(**options),
+            on_result=lambda *result: self.results.append(result),
+            on_error=lambda camera, error: self.errors.append((camera, str(error))),
+        )
+        self.engine.start()
+
+    def add(self, number, camera="", decode=None):
+        return self.engine.add_frame(
+            camera,
+            stamp_ns=number * 1000,
+            header=number,
+            decode=decode or (lambda: image(number)),
+        )
+
+    def wait(self, condition):
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, (self.results, self.errors)
+            time.sleep(0.002)
+
+    def add_and_wait(self, number, camera=""):
+        self.add(number, camera)
+        self.wait(lambda: any(r[0] == camera and r[1].header == number for r in self.results))
+
+    def headers(self, camera=""):
+        return [frame.header for name, frame, _, _ in self.results if name == camera]
+
+    def entries(self, number, camera=""):
+        for name, frame, entries, _ in self.results:
+            if name == camera and frame.header == number:
+                return {entry.target_id: entry for entry in entries}
+        raise AssertionError(f"frame {number} was not processed")
+
+
+@pytest.fixture
+def make_rig():
+    rigs = []
+
+    def make(*args, **options):
+        rigs.append(Rig(*args, **options))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.tracker.gate.set()
+        rig.engine.stop()
+
+
+def request(target_id=0, box=BOX, label=""):
+    return TargetRequest(target_id, label, box)
+
+
+def test_newest_frame_wins_and_drops_are_counted(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.tracker.gate.clear()
+    rig.add(2)
+    rig.wait(lambda: not rig.engine._cameras[""].queue)  # frame 2 is being worked on
+    for number in (3, 4, 5):
+        rig.add(number)
+    rig.tracker.gate.set()
+    rig.wait(lambda: 5 in rig.headers())
+    assert rig.headers() == [1, 2, 5]
+    counters = rig.engine.counters("")
+    assert (counters.received, counters.processed, counters.dropped) == (5, 3, 2)
+    assert rig.entries(5)[1].result.result == [1, 2, 5]
+
+
+def test_every_frame_is_processed_in_order(make_rig):
+    rig = make_rig(every_frame=True)
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.tracker.gate.clear()
+    for number in range(2, 30):
+        rig.add(number)
+    rig.tracker.gate.set()
+    rig.wait(lambda: 29 in rig.headers())
+    assert rig.headers() == list(range(1, 30))
+    assert rig.entries(29)[1].result.result == list(range(1, 30))
+    assert rig.engine.counters("").dropped == 0
+
+
+def test_every_frame_drops_and_counts_beyond_its_queue(make_rig):
+    rig = make_rig(every_frame=True, queue_size=3)
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.tracker.gate.clear()
+    rig.add(2)
+    rig.wait(lambda: not rig.engine._cameras[""].queue)
+    for number in range(3, 10):
+        rig.add(number)
+    rig.tracker.gate.set()
+    rig.wait(lambda: 9 in rig.headers())
+    assert rig.headers() == [1, 2, 7, 8, 9]
+    assert rig.engine.counters("").dropped == 4
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_target_starts_on_the_frame_of_its_stamp_and_catches_up(make_rig, every_frame):
+    rig = make_rig(every_frame=every_frame)
+    for number in range(1, 11):
+        rig.add_and_wait(number)
+    accepted = rig.engine.set_targets("", 4000, [request(7)])
+    assert accepted.target_ids == [7]
+    assert accepted.stamp_ns == 4000
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    rig.add_and_wait(11)
+    assert rig.entries(11)[7].result.result == list(range(4, 12))
+
+
+def test_hurried_catch_up_passes_over_frames_and_ends_on_the_newest(make_rig):
+    rig = make_rig(catch_up_steps=3)
+    for number in range(1, 21):
+        rig.add_and_wait(number)
+    rig.engine.set_targets("", 2000, [request()])
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    rig.add_and_wait(21)
+    seen = rig.entries(21)[1].result.result
+    assert seen[0] == 2
+    assert seen[-2:] == [20, 21]
+    assert len(seen) == 5
+    assert seen == sorted(seen)
+
+
+def test_every_frame_with_a_stamp_that_still_waits_in_the_queue(make_rig):
+    rig = make_rig(every_frame=True)
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(1)])
+    rig.tracker.gate.clear()
+    for number in range(2, 9):
+        rig.add(number)
+    rig.engine.set_targets("", 5000, [request(2)])
+    rig.tracker.gate.set()
+    rig.wait(lambda: 8 in rig.headers())
+    assert rig.entries(8)[2].result.result == [5, 6, 7, 8]
+    assert rig.entries(4)[2].result.status == TargetStatus.INITIALIZING
+    assert rig.entries(8)[1].result.result == list(range(1, 9))
+
+
+def test_targets_of_all_cameras_go_through_in_one_batch(make_rig):
+    rig = make_rig(("left", "right"))
+    for camera in ("left", "right"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request(), request()])
+    rig.wait(lambda: not any(c.is_catching_up for c in rig.engine._cameras.values()))
+    rig.tracker.gate.clear()
+    rig.add(2, "left")
+    rig.wait(lambda: not rig.engine._cameras["left"].queue)  # the thread is busy with it
+    rig.add(3, "left")
+    rig.add(3, "right")
+    rig.tracker.gate.set()
+    rig.wait(lambda: 3 in rig.headers("left") and 3 in rig.headers("right"))
+    assert rig.tracker.batches == [2, 4]
+    assert rig.entries(3, "right")[2].result.result == [1, 3]
+
+
+def test_replace_clear_and_start_again(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(3, label="old"), request(9)])
+    rig.add_and_wait(2)
+    rig.engine.set_targets("", 0, [request(3, label="new")])
+    rig.add_and_wait(3)
+    assert rig.entries(3)[3].label == "new"
+    assert rig.entries(3)[3].result.result == [2, 3]
+    assert rig.entries(3)[9].result.result == [1, 2, 3]
+    assert rig.engine.clear_targets("", [9]) == [9]
+    rig.add_and_wait(4)
+    assert sorted(rig.entries(4)) == [3]
+    rig.engine.set_targets("", 0, [request(5)], replace=True)
+    rig.add_and_wait(5)
+    assert sorted(rig.entries(5)) == [5]
+    assert rig.engine.clear_targets("", []) == [5]
+    assert rig.engine.clear_targets("", []) == []
+
+
+@pytest.mark.parametrize(
+    ("requests", "words"),
+    [
+        ([], "no targets"),
+        ([request(300)], "id 300 is out of range"),
+        ([request(4), request(4)], "id 4 is given twice"),
+        ([request()] * 256, "256 new targets are too many"),
+        ([request(box=(-50.0, 0.0, 20.0, 20.0))], "outside the image"),
+        ([request(box=(10.0, 10.0, 0.0, 20.0))], "empty or inverted"),
+        ([request(box=(10.0, 10.0, -5.0, 20.0))], "inverted: width -5"),
+        ([request(box=(float("nan"), 10.0, 20.0, 20.0))], "finite.*nan"),
+        ([request(box=(10.0, 10.0, 3.0, 20.0))], "too small: 3x20"),
+        ([request(box=(0.0, 0.0, 65.0, 20.0))], "larger than the image: 65x20"),
+        ([request(), request(box=(10.0, 10.0, 1.0, 1.0))], "target 3: box is too small"),
+    ],
+)
+def test_refused_requests_change_nothing(make_rig, requests, words):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(1)])
+    with pytest.raises(RequestError, match=words):
+        rig.engine.set_targets("", 0, requests, replace=True)
+    rig.add_and_wait(2)
+    assert rig.entries(2)[1].result.result == [1, 2]
+    assert rig.engine.target_count("") == 1
+
+
+def test_refusals_that_need_no_image(make_rig):
+    rig = make_rig(("left", "right"))
+    with pytest.raises(RequestError, match="no image has arrived yet"):
+        rig.engine.set_targets("left", 0, [request()])
+    for camera in ("", "rear"):
+        with pytest.raises(RequestError, match=f"no camera '{camera}', only 'left', 'right'"):
+            rig.engine.set_targets(camera, 0, [request()])
+    with pytest.raises(RequestError, match="no target 7, targets are: none"):
+        rig.engine.clear_targets("left", [7])
+    rig.engine.stop()
+    with pytest.raises(RequestError, match="not active"):
+        rig.engine.set_targets("left", 0, [request()])
+
+
+def test_two_cameras_with_one_name_are_refused():
+    with pytest.raises(ValueError, match="one name: left"):
+        Rig(("left", "right", "left"))
+
+
+def test_faults_are_reported_and_the_thread_goes_on(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.add_and_wait(2)
+    rig.tracker.fail = True
+    rig.add(3)
+    rig.wait(lambda: rig.errors)
+    assert rig.errors == [("", "device lost")]
+    rig.tracker.fail = False
+    rig.add_and_wait(4)
+    assert rig.entries(4)[1].result.result == [1, 2, 4]
+
+
+def test_target_that_cannot_be_started_is_dropped(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.tracker.fail_start = True
+    rig.engine.set_targets("", 0, [request()])
+    rig.wait(lambda: rig.errors)
+    assert rig.engine.target_count("") == 0
+    rig.add_and_wait(2)
+
+
+def test_frame_that_cannot_be_decoded_is_passed_over(make_rig):
+    def broken():
+        raise ValueError("no jpeg")
+
+    rig = make_rig(every_frame=True)
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.add(2, decode=broken)
+    rig.add_and_wait(3)
+    assert rig.errors == [("", "no jpeg")]
+    assert rig.engine.counters("").unusable == 1
+    assert rig.headers() == [1, 3]
+    assert rig.entries(3)[1].result.result == [1, 3]
+
+
+def test_time_that_jumps_back_forgets_the_frames_and_goes_on(make_rig):
+    rig = make_rig()
+    for number in (5, 6, 7):
+        rig.add_and_wait(number)
+    rig.engine.set_targets("", 0, [request()])
+    assert rig.add(2) is True
+    rig.wait(lambda: 2 in rig.headers())
+    assert rig.entries(2)[1].result.result == [7, 2]
+    assert rig.engine.counters("").time_jumps == 1
+    with pytest.raises(RequestError, match="in the future: there are 1 images"):
+        rig.engine.set_targets("", 6000, [request()])
+
+
+def test_stop_and_start_keep_the_targets_and_leave_no_thread(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.add_and_wait(2)
+    for _ in range(20):
+        rig.engine.stop()
+        assert not any(t.name == "siammask_inference" for t in threading.enumerate())
+        assert rig.add(3) is False
+        rig.engine.start()
+    rig.add_and_wait(4)
+    assert rig.entries(4)[1].result.result == [1, 2, 4]
+
+
+def test_timings_add_up(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    timings = rig.results[0][3]
+    assert timings.queue_ms >= 0
+    assert timings.inference_ms >= 0
+
+
+def test_free_ids_are_the_lowest():
+    assert assign_ids([0, 5, 0], [1, 2]) == [3, 5, 4]
+    assert assign_ids([0] * 255, []) == list(range(1, 256))
+    with pytest.raises(RequestError, match="255 of 255"):
+        assign_ids([0], range(1, 256))

@@ -1,0 +1,104 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The buffer of frames that requests are answered from."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from siammask_ros.ros.frames import Frame, FrameBuffer, format_stamp
+
+SECOND = 1_000_000_000
+
+
+def frame(sequence, stamp_ns, decode=lambda: np.zeros((2, 3, 3), np.uint8)):
+    return Frame(sequence=sequence, stamp_ns=stamp_ns, header=None, decode=decode)
+
+
+def filled(count, *, max_frames=10, max_seconds=5.0, period_ns=SECOND):
+    buffer = FrameBuffer(max_frames=max_frames, max_seconds=max_seconds)
+    for number in range(count):
+        assert buffer.append(frame(number, (number + 1) * period_ns)) is False
+    return buffer
+
+
+def test_finds_exactly_the_frame_of_a_stamp():
+    buffer = filled(4)
+    assert buffer.find(2 * SECOND).sequence == 1
+    assert buffer.find(0).sequence == 3
+    assert [held.sequence for held in buffer.after(buffer.find(2 * SECOND))] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("stamp_ns", "words"),
+    [
+        (1, "0.000000001 is no longer held"),
+        (60 * SECOND, "60.000000000 is in the future"),
+        (2 * SECOND + 1, "2.000000001 is of no image"),
+    ],
+)
+def test_refusal_gives_the_range_that_is_held(stamp_ns, words):
+    with pytest.raises(ValueError, match=rf"{words}.*4 images from 1\.0+ to 4\.0+$"):
+        filled(4).find(stamp_ns)
+
+
+def test_empty_buffer():
+    with pytest.raises(ValueError, match="no image has arrived yet"):
+        FrameBuffer(max_frames=1, max_seconds=1).find(0)
+
+
+def test_bounded_in_frames_and_in_time():
+    assert len(filled(8, max_frames=3)) == 3
+    assert len(filled(8, max_seconds=2.0)) == 3  # 6, 7 and 8 s
+
+
+def test_time_that_jumps_back_empties_it():
+    buffer = filled(4)
+    assert buffer.append(frame(4, SECOND)) is True
+    assert len(buffer) == 1
+    assert buffer.append(frame(5, SECOND)) is False  # a camera that repeats its stamp
+    assert len(buffer) == 2
+
+
+def test_bounds_that_hold_nothing_are_refused():
+    with pytest.raises(ValueError, match="0 frames"):
+        FrameBuffer(max_frames=0, max_seconds=1.0)
+
+
+def test_frame_is_decoded_once_whoever_asks():
+    calls = []
+
+    def decode():
+        calls.append(1)
+        time.sleep(0.02)
+        return np.zeros((2, 3, 3), np.uint8)
+
+    shared = frame(0, 1, decode)
+    threads = [threading.Thread(target=lambda: shared.image_bgr) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 1
+    assert shared.size_wh == (3, 2)
+    assert shared.image_bgr is shared.image_bgr
+    assert shared.decode_ms >= 20
+
+
+def test_frame_that_cannot_be_decoded_says_so_each_time():
+    def decode():
+        raise ValueError("no jpeg")
+
+    broken = frame(0, 1, decode)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no jpeg"):
+            broken.size_wh  # noqa: B018
+    assert not broken.is_decodable
+
+
+def test_format_of_a_stamp():
+    assert format_stamp(12 * SECOND + 5) == "12.000000005"

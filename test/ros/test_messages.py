@@ -1,0 +1,158 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Results as messages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from siammask_msgs.msg import RotatedBox as RotatedBoxMessage
+from siammask_ros.geometry import Box, RotatedBox
+from siammask_ros.longterm import TargetResult, TargetStatus
+from siammask_ros.masks import ImageRegion
+from siammask_ros.ros import messages
+from siammask_ros.ros.engine import TargetEntry, Timings
+from siammask_ros.tracker import TrackResult
+
+SIZE_WH = (40, 30)
+
+
+def found(x=4, y=6, width=8, height=5, *, theta=0.0, status=TargetStatus.TRACKING):
+    """A target whose mask is a filled rectangle inside a larger region of interest."""
+    mask = np.zeros((height + 4, width + 4), dtype=np.bool_)
+    mask[2:-2, 2:-2] = True
+    result = TrackResult(
+        box=Box(x, y, width, height),
+        rotated_box=RotatedBox((x + width / 2, y + height / 2), (width, height), theta),
+        has_mask_box=True,
+        confidence=0.75,
+        mask_roi=ImageRegion(x - 2, y - 2, width + 4, height + 4),
+        probability_in_roi=mask.astype(np.float32),
+        mask_in_roi=mask,
+        image_size_wh=SIZE_WH,
+        anchor_index=0,
+        anchor_position=None,
+    )
+    return TargetResult(status, result, 0.75, 0)
+
+
+def lost(age=9):
+    return TargetResult(TargetStatus.LOST, None, 0.25, age)
+
+
+def entry(target_id, result, label=""):
+    return TargetEntry(target_id, label, result)
+
+
+def test_state_numbers_are_those_of_the_message():
+    for status in TargetStatus:
+        assert getattr(RotatedBoxMessage, status.name) == status.value
+
+
+def test_box_of_a_tracked_target():
+    message = messages.rotated_box(entry(5, found(), "dog"))
+    assert (message.target_id, message.label, message.state) == (5, "dog", 1)
+    assert (message.center_x, message.center_y) == (8.0, 8.5)
+    assert (message.size_x, message.size_y, message.theta) == (8.0, 5.0, 0.0)
+    assert message.mask_area == 40
+    roi = message.roi
+    assert (roi.x_offset, roi.y_offset, roi.width, roi.height) == (4, 6, 8, 5)
+    assert not roi.do_rectify
+
+
+def test_theta_is_clockwise_on_screen_and_the_corners_agree():
+    """Turned by +30 degrees, the box's x axis points right and down (y grows downward)."""
+    theta = math.pi / 6
+    message = messages.rotated_box(entry(1, found(theta=theta)))
+    corners = np.array([(corner.x, corner.y) for corner in message.corners])
+    along_x = corners[1] - corners[0]
+    along_y = corners[3] - corners[0]
+    assert along_x == pytest.approx([8 * math.cos(theta), 8 * math.sin(theta)], abs=1e-4)
+    assert along_x[1] > 0
+    assert along_y == pytest.approx([-5 * math.sin(theta), 5 * math.cos(theta)], abs=1e-4)
+    assert corners.mean(axis=0) == pytest.approx([message.center_x, message.center_y], abs=1e-4)
+    assert message.theta == pytest.approx(theta)
+
+
+def test_lost_target_has_no_box_but_its_age_and_confidence():
+    message = messages.rotated_box(entry(7, lost(age=9), "dog"))
+    assert (message.target_id, message.label, message.state, message.age) == (7, "dog", 3, 9)
+    assert message.confidence == pytest.approx(0.25)
+    lengths = [message.center_x, message.center_y, message.size_x, message.size_y, message.theta]
+    lengths += [number for corner in message.corners for number in (corner.x, corner.y)]
+    lengths += [message.roi.width, message.roi.height, message.mask_area]
+    assert not any(lengths)
+
+
+def test_no_message_carries_nan():
+    result = TargetResult(TargetStatus.LOST, None, float("nan"), 0)
+    assert messages.rotated_box(entry(1, result)).confidence == 0.0
+    assert list(messages.confidence(Header(), [entry(1, result)]).confidences) == [0.0]
+
+
+def test_empty_mask_has_an_empty_region():
+    result = found()
+    result.result.mask_in_roi[:] = False
+    roi = messages.rotated_box(entry(1, result)).roi
+    assert (roi.x_offset, roi.y_offset, roi.width, roi.height) == (0, 0, 0, 0)
+
+
+def test_arrays_are_parallel_and_carry_the_header():
+    header = Header(frame_id="left")
+    entries = [entry(2, found()), entry(9, lost())]
+    confidence = messages.confidence(header, entries)
+    assert list(confidence.target_ids) == [2, 9]
+    assert list(confidence.confidences) == [0.75, 0.25]
+    assert list(confidence.states) == [1, 3]
+    boxes = messages.rotated_box_array(header, entries, Timings(1.0, 2.0, 3.0), 4.0)
+    assert boxes.header == confidence.header == header
+    assert [box.target_id for box in boxes.boxes] == [2, 9]
+    assert (boxes.queue_ms, boxes.decode_ms, boxes.inference_ms, boxes.publish_ms) == (1, 2, 3, 4)
+
+
+def test_mask_and_label_image():
+    entries = [entry(3, found()), entry(200, found(8, 8)), entry(9, lost())]
+    labels = messages.label_image(entries, SIZE_WH)
+    expected = np.zeros((30, 40), dtype=np.uint8)
+    expected[6:11, 4:12] = 3
+    expected[8:13, 8:16] = 200
+    assert np.array_equal(labels, expected)
+    mask = messages.mask_image(entries, SIZE_WH)
+    assert np.array_equal(mask, np.where(expected, 255, 0))
+    assert mask.dtype == labels.dtype == np.uint8
+
+
+def test_overlay_item_follows_the_image_s_scale():
+    item = messages.overlay_item(entry(3, found(), "dog"), 0.5)
+    assert item.corners == pytest.approx(found().result.corners * 0.5)
+    assert item.mask.shape == item.mask_roi[:1:-1]
+    assert messages.overlay_item(entry(3, lost()), 0.5).mask is None
+
+
+def test_markers_lie_where_the_camera_sees_the_box():
+    """A point at the image's right edge is seen under half the field of view."""
+    result = found(SIZE_WH[0] - 1 - 4, 10, 4, 4)
+    array = messages.markers(
+        Header(frame_id="camera"), [entry(3, result, "dog"), entry(4, lost())], SIZE_WH,
+        distance_m=2.0, field_of_view_deg=90.0,
+    ).markers  # fmt: skip
+    assert [marker.action for marker in array] == [Marker.DELETEALL, Marker.ADD, Marker.ADD]
+    outline, caption = array[1:]
+    assert outline.header.frame_id == "camera"
+    assert outline.points[0] == outline.points[-1]
+    assert len(outline.points) == 5
+    half_width = (SIZE_WH[0] - 1) / 2
+    assert max(point.x for point in outline.points) == pytest.approx(2.0 * half_width / 20)
+    assert {point.z for point in outline.points} == {2.0}
+    assert "dog" in caption.text
+    assert {outline.id, caption.id} == {3}
+
+
+def test_stamps_keep_every_nanosecond():
+    stamp_ns = 1_700_000_000_123_456_789
+    assert messages.stamp_to_ns(messages.ns_to_stamp(stamp_ns)) == stamp_ns

@@ -1,0 +1,355 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node as its users see it: topics, services, parameters and diagnostics, over DDS."""
+
+from __future__ import annotations
+
+import time
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.parameter import Parameter
+from ros_graph import FIRST_STAMP_NS, SIZE_WH, TARGET_BOX, picture
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from siammask_msgs.msg import RotatedBox, TargetBox
+from siammask_msgs.srv import SetTargets
+from siammask_ros.ros.images import encode_image
+from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
+
+
+@pytest.fixture(scope="module")
+def node(make_tracker):
+    return make_tracker("one")
+
+
+@pytest.fixture(scope="module")
+def client(node, make_client):
+    return make_client("one")
+
+
+@pytest.fixture
+def tracking(client):
+    """A client whose node follows target 1 and nothing else."""
+    client.process()
+    assert client.set_targets(TARGET_BOX, ids=[1], replace=True).success
+    client.process()
+    return client
+
+
+def set_parameters(client, node, **values):
+    service = client.node.create_client(
+        SetParametersAtomically, f"{node.get_fully_qualified_name()}/set_parameters_atomically"
+    )
+    parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+    result = client.call(service, SetParametersAtomically.Request(parameters=parameters)).result
+    client.node.destroy_client(service)
+    return result
+
+
+def test_before_the_first_image(client):
+    response = client.set_targets(TARGET_BOX)
+    assert not response.success
+    assert "no image has arrived yet" in response.message
+    assert len(response.target_ids) == 0
+
+
+def test_frames_without_targets_are_answered(client):
+    boxes = client.process()
+    assert list(boxes.boxes) == []
+    assert boxes.header.frame_id == "camera_optical"
+
+
+def test_target_is_reported_with_the_image_s_header(tracking):
+    boxes = tracking.process()
+    assert [box.target_id for box in boxes.boxes] == [1]
+    box = boxes.boxes[0]
+    assert box.label == "box 1"
+    assert box.state == RotatedBox.TRACKING
+    assert 0 <= box.confidence <= 1
+    assert box.size_x > 0
+    assert boxes.inference_ms > 0
+    confidence = tracking.received("confidence", stamp_to_ns(boxes.header.stamp))
+    assert confidence.header == boxes.header
+    assert list(confidence.target_ids) == [1]
+    assert list(confidence.confidences) == [box.confidence]
+    assert list(confidence.states) == [RotatedBox.TRACKING]
+
+
+def test_image_outputs_match_the_input(tracking):
+    for name in ("mask", "label_image", "overlay"):
+        tracking.listen(Image, f"siammask_tracker/{name}", name)
+    tracking.listen(MarkerArray, "siammask_tracker/markers", "markers")
+    time.sleep(0.5)  # until the publishers know the subscriptions
+    second = tracking.set_targets((90.0, 50.0, 40.0, 40.0), ids=[200])
+    assert second.success
+    boxes = tracking.process()
+    stamp_ns = stamp_to_ns(boxes.header.stamp)
+    received = {name: tracking.received(name, stamp_ns) for name in ("mask", "label_image")}
+    for message in received.values():
+        assert (message.width, message.height, message.step) == (*SIZE_WH, SIZE_WH[0])
+        assert message.encoding == "mono8"
+        assert message.header == boxes.header
+    mask = np.frombuffer(received["mask"].data, np.uint8)
+    labels = np.frombuffer(received["label_image"].data, np.uint8)
+    assert set(np.unique(mask)) <= {0, 255}
+    assert set(np.unique(labels)) <= {0, 1, 200}
+    assert np.array_equal(mask > 0, labels > 0)
+    areas = {box.target_id: box.mask_area for box in boxes.boxes}
+    assert np.count_nonzero(labels == 200) == areas[200]
+    overlay = tracking.received("overlay", stamp_ns)
+    assert (overlay.width, overlay.height, overlay.encoding) == (*SIZE_WH, "bgr8")
+    drawn = np.frombuffer(overlay.data, np.uint8).reshape(SIZE_WH[1], SIZE_WH[0], 3)
+    assert not np.array_equal(drawn, picture(stamp_ns // 40_000_000))
+    tracking.wait(lambda: tracking.messages["markers"], "markers")
+    markers = tracking.messages["markers"][-1].markers
+    assert {marker.id for marker in markers[1:]} == {1, 200}
+    assert markers[1].header == boxes.header
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((500.0, 20.0, 30.0, 30.0), "outside the image"),
+        ((10.0, 10.0, 0.0, 0.0), "empty or inverted"),
+        ((50.0, 50.0, -20.0, -20.0), "inverted: width -20, height -20"),
+        ((float("nan"), 10.0, 30.0, 30.0), "nan"),
+        ((10.0, 10.0, float("inf"), 30.0), "inf"),
+        ((10.0, 10.0, 3.0, 30.0), "too small: 3x30"),
+        ((0.0, 0.0, 1000.0, 1000.0), "larger than the image: 1000x1000"),
+    ],
+)
+def test_bad_boxes_are_refused(tracking, box, words):
+    response = tracking.set_targets((60.0, 40.0, 30.0, 30.0), box, ids=[1, 2])
+    assert not response.success
+    assert words in response.message
+    assert [b.target_id for b in tracking.process().boxes] == [1]
+
+
+def test_stamps_that_are_not_held_are_refused_with_the_range(tracking):
+    newest = tracking.stamp_ns
+    for stamp_ns, word in ((FIRST_STAMP_NS // 2, "no longer held"), (newest * 2, "in the future")):
+        response = tracking.set_targets(TARGET_BOX, stamp_ns=stamp_ns)
+        assert not response.success
+        assert word in response.message
+        assert f"{newest // 10**9}." in response.message
+
+
+def test_unknown_camera_and_unknown_target(tracking):
+    response = tracking.set_targets(TARGET_BOX, camera="rear")
+    assert "no camera 'rear'" in response.message
+    response = tracking.clear_targets(1, 77)
+    assert not response.success
+    assert "no target 77, targets are: 1" in response.message
+    assert [box.target_id for box in tracking.process().boxes] == [1]
+
+
+def test_ids_out_of_range_and_too_many_targets(tracking):
+    response = tracking.set_targets(TARGET_BOX, ids=[300])
+    assert not response.success
+    assert "id 300 is out of range" in response.message
+    response = tracking.set_targets(*[TARGET_BOX] * 256, replace=True)
+    assert not response.success
+    assert "256 new targets are too many" in response.message
+    assert [box.target_id for box in tracking.process().boxes] == [1]
+
+
+def test_target_set_on_an_older_image(tracking):
+    stamps = [stamp_to_ns(tracking.process().header.stamp) for _ in range(4)]
+    response = tracking.set_targets(TARGET_BOX, stamp_ns=stamps[1])
+    assert response.success
+    assert stamp_to_ns(response.stamp) == stamps[1]
+    assert list(response.target_ids) == [2]
+    tracking.process()
+    assert [box.target_id for box in tracking.process().boxes] == [1, 2]
+    assert tracking.clear_targets().success
+    assert list(tracking.process().boxes) == []
+
+
+def test_a_hundred_calls_at_once_are_all_answered(tracking):
+    requests = [SetTargets.Request() for _ in range(100)]
+    for number, request in enumerate(requests):
+        request.camera = "" if number % 2 else "nowhere"
+        request.targets = [tracking_box(number)]
+    futures = [tracking.set_service.call_async(request) for request in requests]
+    for number in range(20):
+        tracking.send()
+        if number % 5 == 0:
+            time.sleep(0.02)
+    tracking.wait(lambda: all(future.done() for future in futures), "100 answers")
+    answers = [future.result().success for future in futures]
+    assert answers == [bool(number % 2) for number in range(100)]
+    tracking.process()
+    assert tracking.clear_targets().success
+
+
+def tracking_box(number):
+    return TargetBox(id=1 + number % 3, x=40.0, y=30.0, width=40.0, height=40.0)
+
+
+def broken(**changes):
+    message = encode_image(picture(0), "bgr8", Header(frame_id="camera_optical"))
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def float_image():
+    depth = np.full((4, 6), np.nan, dtype=np.float32)
+    message = encode_image(depth.view(np.uint8), "32FC1", Header())
+    message.width = 6
+    return message
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (Image(encoding="bgr8"), "the image is empty: 0x0"),
+        (broken(step=7), "step 7 is too short"),
+        (broken(height=500), "data is too short"),
+        (broken(encoding="jpeg2"), "encoding 'jpeg2' is not supported"),
+        (float_image(), "encoding '32FC1' is not supported"),
+    ],
+)
+def test_unusable_images_are_named_and_the_next_one_is_processed(tracking, message, words):
+    tracking.send(message=message)
+    status = tracking.diagnostics("camera", lambda status: words in status.message)
+    assert status.level == b"\x01"
+    assert [box.target_id for box in tracking.process().boxes] == [1]
+    tracking.diagnostics("camera", lambda status: status.level == b"\x00")
+
+
+def test_sixteen_bit_and_other_encodings_are_processed(tracking):
+    gray = np.full((SIZE_WH[1], SIZE_WH[0]), 40000, dtype=np.uint16)
+    message = encode_image(gray.view(np.uint8), "mono16", Header())
+    message.width = SIZE_WH[0]
+    assert len(tracking.received("boxes", tracking.send(message=message)).boxes) == 1
+
+
+def test_resolution_may_change_in_mid_stream(tracking):
+    for size_wh in ((320, 200), (64, 48), SIZE_WH):
+        boxes = tracking.process(cv2.resize(picture(0), size_wh))
+        assert [box.target_id for box in boxes.boxes] == [1]
+        roi = boxes.boxes[0].roi
+        assert roi.x_offset + roi.width <= size_wh[0]
+        assert roi.y_offset + roi.height <= size_wh[1]
+
+
+def test_time_that_jumps_back_is_survived(tracking):
+    later = tracking.stamp_ns
+    tracking.stamp_ns = FIRST_STAMP_NS // 3
+    assert [box.target_id for box in tracking.process().boxes] == [1]
+    response = tracking.set_targets(TARGET_BOX, stamp_ns=later)
+    assert not response.success
+    assert "in the future" in response.message
+    status = tracking.diagnostics("camera")
+    assert int({v.key: v.value for v in status.values}["time_jumps"]) >= 1
+    tracking.stamp_ns = later
+
+
+def test_parameters_change_live_or_not_at_all(tracking, node):
+    assert set_parameters(tracking, node, overlay_scale=0.5, mask_threshold=0.9).successful
+    assert node.settings.overlay_scale == 0.5
+    assert node._engine.tracker.tracker.config.mask_threshold == 0.9
+    result = set_parameters(tracking, node, overlay_scale=1.0, lost_below=0.99)
+    assert not result.successful
+    assert "lost_below" in result.reason
+    assert node.settings.overlay_scale == 0.5
+    result = set_parameters(tracking, node, weights="other.pth")
+    assert "weights can only be changed while the node is unconfigured" in result.reason
+    result = set_parameters(tracking, node, autostart=True)
+    assert "read-only" in result.reason
+    result = set_parameters(tracking, node, overlay_scale=70.0)
+    assert "70" in result.reason
+    assert set_parameters(tracking, node, overlay_scale=1.0, mask_threshold=-1.0).successful
+    assert len(tracking.process().boxes) == 1
+
+
+def test_diagnostics_give_rate_and_latency(tracking):
+    for _ in range(5):
+        tracking.process()
+    status = tracking.diagnostics("camera", lambda status: "frames/s" in status.message)
+    values = {entry.key: entry.value for entry in status.values}
+    assert values["topic"] == "/one/image"
+    assert status.hardware_id == "cpu"
+    for key in ("rate_hz", "queue_ms", "decode_ms", "inference_ms", "publish_ms", "latency_ms"):
+        assert float(values[key]) >= 0
+    assert int(values["processed"]) <= int(values["received"])
+    assert tracking.diagnostics("node").message == "active on cpu"
+
+
+def test_several_cameras(make_tracker, make_client):
+    make_tracker("two", cameras=["left", "right"])
+    client = make_client("two", cameras=("left", "right"))
+    client.process(camera="left")
+    assert "no camera ''" in client.set_targets(TARGET_BOX).message
+    assert client.set_targets(TARGET_BOX, camera="left", ids=[9]).success
+    assert "no image" in client.set_targets(TARGET_BOX, camera="right").message
+    client.process(camera="right")
+    assert client.set_targets(TARGET_BOX, camera="right").success
+    client.process(camera="left")
+    assert [box.target_id for box in client.process(camera="left").boxes] == [9]
+    client.process(camera="right")
+    assert [box.target_id for box in client.process(camera="right").boxes] == [1]
+
+
+def test_every_frame_in_order_from_compressed_images(make_tracker, make_client):
+    make_tracker("three", processing="every_frame", image_transport="compressed")
+    client = make_client("three")
+    publisher = client.node.create_publisher(CompressedImage, "image/compressed", client.qos)
+    client.wait(lambda: publisher.get_subscription_count() > 0, "the subscription")
+    data = cv2.imencode(".jpg", picture(0))[1].tobytes()
+    stamps = []
+    for number in range(12):
+        message = CompressedImage(format="jpeg")
+        message.data.frombytes(data if number != 5 else b"no jpeg")
+        message.header.stamp = ns_to_stamp(FIRST_STAMP_NS + number * 1000)
+        publisher.publish(message)
+        stamps.append(FIRST_STAMP_NS + number * 1000)
+    client.received("boxes", stamps[-1])
+    del stamps[5]
+    assert [stamp_to_ns(m.header.stamp) for m in client.messages["boxes"]] == stamps
+
+
+def test_best_effort_cameras_are_heard(make_tracker, make_client):
+    make_tracker("four")
+    client = make_client("four", reliable=False)
+    assert list(client.process().boxes) == []
+
+
+def test_silence_is_explained(make_tracker, make_client):
+    make_tracker("five", silence_seconds=0.5)
+    client = make_client("six")
+
+    def camera(words):
+        return client.diagnostics(
+            "camera",
+            lambda status: (
+                words in status.message
+                and any(entry.value == "/five/image" for entry in status.values)
+            ),
+        )
+
+    assert camera("nobody publishes it").level == b"\x01"
+    other = rclpy.Context()
+    other.init()
+    driver = rclpy.create_node("driver", context=other)
+    driver.create_publisher(CompressedImage, "/five/image", 5)
+    camera("/driver publishes sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image")
+    driver.destroy_node()
+    publisher = client.node.create_publisher(Image, "/five/image", 5)
+    camera("config/fastdds.xml")
+    client.node.destroy_publisher(publisher)
+    other.shutdown()
+
+
+def test_quality_of_service_that_does_not_fit_is_explained(make_tracker, make_client):
+    make_tracker("seven", silence_seconds=0.5, qos_reliability="reliable")
+    client = make_client("seven", reliable=False)
+    status = client.diagnostics("camera", lambda s: "/seven/client offers best effort" in s.message)
+    assert "incompatible quality of service" in status.message

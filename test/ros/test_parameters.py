@@ -1,0 +1,100 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameter table, and config/tracker.yaml against it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from siammask_ros.longterm import LongTermConfig
+from siammask_ros.ros.parameters import Changes, Settings, parameter_rules
+
+CONFIG = Path(__file__).parents[2] / "config" / "tracker.yaml"
+
+
+def test_the_file_of_defaults_is_the_table():
+    values = yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"]
+    table = {entry.name: entry.default for entry in fields(Settings)}
+    assert {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()} == table
+    for name, value in values.items():
+        assert isinstance(value, list if isinstance(table[name], tuple) else type(table[name]))
+
+
+def test_every_parameter_is_described():
+    for name, rule in parameter_rules().items():
+        assert rule.description.endswith("."), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"device": "gpu"}, "device must be.*'gpu'"),
+        ({"device": "cuda:x"}, "'cuda:x'"),
+        ({"weights": ""}, "weights is empty"),
+        ({"processing": "fast"}, "processing must be one of realtime, every_frame, got 'fast'"),
+        ({"preset": "siam"}, "preset must be one of.*'siam'"),
+        ({"cameras": ("left", "left")}, "two cameras have the name 'left'"),
+        ({"cameras": ("1st",)}, "'1st' is not a valid ROS name"),
+        ({"overlay_scale": 2.0}, "overlay_scale must be 0.05 to 1, got 2.0"),
+        ({"overlay_scale": float("nan")}, "got nan"),
+        ({"lost_below": 0.9}, "lost_below"),
+        ({"mask_threshold": 1.0}, "mask_threshold"),
+        ({"threads": -1}, "threads must be 0 to 256, got -1"),
+    ],
+)
+def test_bad_values_are_named(changes, words):
+    with pytest.raises(ValueError, match=words):
+        Settings(**changes)
+
+
+def test_live_changes_are_all_or_nothing():
+    settings = Settings()
+    changed = settings.changed({"overlay_scale": 0.5, "publish_mask": False}, configured=True)
+    assert (changed.overlay_scale, changed.publish_mask) == (0.5, False)
+    with pytest.raises(ValueError, match="overlay_scale"):
+        settings.changed({"publish_mask": False, "overlay_scale": 9.0}, configured=True)
+    assert settings == Settings()
+
+
+def test_fixed_parameters_change_only_while_unconfigured():
+    settings = Settings()
+    assert settings.changed({"weights": "a.pth"}, configured=False).weights == "a.pth"
+    with pytest.raises(ValueError, match=r"weights can only .*clean up first"):
+        settings.changed({"weights": "a.pth"}, configured=True)
+    assert settings.changed({"weights": settings.weights}, configured=True) == settings
+    with pytest.raises(ValueError, match="read-only"):
+        settings.changed({"autostart": True}, configured=False)
+
+
+def test_parameters_of_others_are_passed_over():
+    assert Settings().changed({"use_sim_time": True}, configured=True) == Settings()
+
+
+def test_camera_names():
+    assert Settings().camera_names == ("",)
+    assert Settings(cameras=("left", "front/rgb")).camera_names == ("left", "front/rgb")
+
+
+def test_settings_reach_the_tracker():
+    settings = Settings(mask_threshold=0.6, lost_after=7)
+    assert settings.tracker_config("davis").mask_threshold == 0.6
+    assert settings.tracker_config("davis").size_smoothing == 1.0
+    assert Settings(preset="vot").tracker_config("davis").size_smoothing == 0.25
+    assert settings.longterm_config == LongTermConfig(lost_after=7)
+    assert Settings().longterm_config == LongTermConfig()
+
+
+def test_depth_follows_the_processing():
+    assert Settings().subscription_depth == 5
+    assert Settings(processing="every_frame").subscription_depth == 50
+    assert Settings(qos_depth=2).subscription_depth == 2
+
+
+def test_what_can_change_while_it_runs():
+    live = {name for name, rule in parameter_rules().items() if rule.changes is Changes.ANY_TIME}
+    assert {"mask_threshold", "lost_below", "publish_overlay", "overlay_scale"} <= live
+    assert not {"weights", "device", "cameras", "processing"} & live
