@@ -260,6 +260,7 @@ class _Results:
         import cv2
 
         from siammask_ros.drawing import draw_overlay
+        from siammask_ros.results import frame_caption
 
         rows = tracked.rows(self._name)
         if self._csv is not None:
@@ -273,8 +274,7 @@ class _Results:
             if self._writer is not None:
                 self._writer.write(overlay)
             if self._sheet is not None and self.frames % self._stride == 0:
-                words = [f"{row.state.lower()} {row.confidence:.2f}" for row in rows]
-                self._keep(overlay, ", ".join([f"frame {tracked.frame.index}", *words]))
+                self._keep(overlay, frame_caption(rows, tracked.frame.index))
         self.frames += 1
 
     def _keep(self, overlay: Image, caption: str) -> None:

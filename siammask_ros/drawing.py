@@ -55,9 +55,9 @@ class StateStyle:
 
 
 STATE_STYLES: dict[int, StateStyle] = {
-    0: StateStyle(name="INITIALIZING", tint=0.25, dash=2, placed=True),
-    1: StateStyle(name="", tint=0.45, dash=0, placed=True),
-    2: StateStyle(name="UNCERTAIN", tint=0.25, dash=5, placed=True),
+    0: StateStyle(name="INITIALIZING", tint=0.22, dash=2, placed=True),
+    1: StateStyle(name="", tint=0.40, dash=0, placed=True),
+    2: StateStyle(name="UNCERTAIN", tint=0.22, dash=5, placed=True),
     3: StateStyle(name="LOST", tint=0.0, dash=0, placed=False),
 }
 """By the state's number, the same as in `TargetStatus` and `siammask_msgs/RotatedBox`."""

@@ -18,6 +18,9 @@ STATE_NAMES = ("INITIALIZING", "TRACKING", "UNCERTAIN", "LOST")
 """By the state's number, the same as in `TargetStatus` and `siammask_msgs/RotatedBox`."""
 
 
+ORDINARY_STATE = "TRACKING"
+
+
 @dataclass(frozen=True)
 class ResultRow:
     """What was found of one target in one frame. Lengths are pixels of the image.
@@ -60,6 +63,17 @@ class ResultRow:
     mask_area: int = 0
     age: int = 0
     latency_ms: float | None = None
+
+
+def frame_caption(rows: Iterable[ResultRow], frame: int) -> str:
+    """One line on a frame: its number, and each target with its confidence and unusual state."""
+    words = [f"frame {frame}"]
+    for row in rows:
+        if row.frame == frame:
+            name = row.label or f"#{row.target_id}"
+            state = "" if row.state == ORDINARY_STATE else f" {row.state.lower()}"
+            words.append(f"{name} {row.confidence:.2f}{state}")
+    return "   ".join(words)
 
 
 def write_results(path: str | os.PathLike[str], rows: Iterable[ResultRow]) -> None:

@@ -8,7 +8,7 @@ import csv
 
 import pytest
 
-from siammask_ros.results import ResultRow, read_results, write_results
+from siammask_ros.results import ResultRow, frame_caption, read_results, write_results
 
 
 def test_rows_are_read_back(tmp_path):
@@ -47,3 +47,13 @@ def test_other_file_is_refused(tmp_path):
     (tmp_path / "r.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="a,b"):
         read_results(tmp_path / "r.csv")
+
+
+def test_caption_tells_of_the_frames_targets():
+    rows = [
+        ResultRow("c", 4, 0.0, 1, "car", "TRACKING", 0.914),
+        ResultRow("c", 4, 0.0, 2, "", "LOST", 0.1),
+        ResultRow("c", 5, 0.0, 1, "car", "TRACKING", 0.5),
+    ]
+    assert frame_caption(rows, 4) == "frame 4   car 0.91   #2 0.10 lost"
+    assert frame_caption(rows, 6) == "frame 6"

@@ -32,7 +32,7 @@ import cv2
 
 from siammask_ros.drawing import SheetSection, contact_sheet, evenly_spaced
 from siammask_ros.geometry import Box
-from siammask_ros.results import ResultRow, read_results, write_results
+from siammask_ros.results import ResultRow, frame_caption, read_results, write_results
 from siammask_ros.ros.demo_clips import (
     RENDERED_FRAMES,
     Clip,
@@ -122,7 +122,7 @@ class ClipResult:
         report = self.report
         work_ms = report["decode_ms"] + report["inference_ms"] + report["publish_ms"]
         parts = [
-            f"{report['rate_hz']:.1f} frames/s",
+            f"{report['rate_hz']:.1f} frames/s (camera {report['camera_hz']:.1f})",
             f"{report['results']} of {report['sent']} images answered",
             f"{work_ms:.0f} ms of work a frame",
             f"latency {report['latency_p50_ms']:.0f} ms (95 % {report['latency_p95_ms']:.0f} ms)",
@@ -432,13 +432,6 @@ def sheet_section(result: ClipResult, video: Path, count: int) -> SheetSection:
                 frames.append(overlay.image_bgr)
                 captions.append(frame_caption(result.rows, numbers[position]))
     return SheetSection(result.clip.title, frames, captions, result.summary())
-
-
-def frame_caption(rows: Sequence[ResultRow], frame: int) -> str:
-    """Frame number, and state and confidence of its targets."""
-    found = [row for row in rows if row.frame == frame]
-    words = [f"{row.state.lower()} {row.confidence:.2f}" for row in found]
-    return ", ".join([f"frame {frame}", *words])
 
 
 def choose_clips(options: DemoOptions, work: Path) -> list[Clip]:

