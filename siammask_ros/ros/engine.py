@@ -25,6 +25,8 @@ from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer,
 MAX_TARGETS = 255
 """Ids are the values of an 8-bit label image, 0 is the background."""
 
+BYTES_PER_MEGABYTE = 1_000_000
+
 BoxXywh = tuple[float, float, float, float]
 
 
@@ -80,17 +82,19 @@ class EngineOptions:
     Attributes:
         every_frame: process each frame in order; otherwise only the newest.
         queue_size: frames that may wait with `every_frame`; beyond that the oldest is dropped.
-        buffer_frames: frames kept for requests, per camera.
-        buffer_seconds: and for how long.
+        buffer_seconds: how long frames are kept for requests.
+        buffer_frames: and how many of a camera,
+        buffer_megabytes: and in how much memory a camera.
         catch_up_steps: images in which a target catches up with the newest frame when only the
             newest frames are processed; with `every_frame` it sees all of them.
     """
 
     every_frame: bool = False
     queue_size: int = 300
-    buffer_frames: int = 90
-    buffer_seconds: float = 3.0
-    catch_up_steps: int = 20
+    buffer_seconds: float = 10.0
+    buffer_frames: int = 300
+    buffer_megabytes: int = 512
+    catch_up_steps: int = 60
 
 
 @dataclass
@@ -194,13 +198,7 @@ class TrackingEngine:
         self.options = options
         self._on_result = on_result
         self._on_error = on_error
-        self._cameras = {
-            name: _Camera(
-                name,
-                FrameBuffer(max_frames=options.buffer_frames, max_seconds=options.buffer_seconds),
-            )
-            for name in camera_names
-        }
+        self._cameras = {name: _Camera(name, _new_buffer(options)) for name in camera_names}
         self._changed = threading.Condition()
         self._running = False
         self._thread: threading.Thread | None = None
@@ -239,9 +237,15 @@ class TrackingEngine:
         return len(self._cameras[camera_name].targets)
 
     def add_frame(
-        self, camera_name: str, *, stamp_ns: int, header: Any, decode: Callable[[], ImageBgr]
+        self,
+        camera_name: str,
+        *,
+        stamp_ns: int,
+        header: Any,
+        decode: Callable[[], ImageBgr],
+        data_bytes: int = 0,
     ) -> bool:
-        """Hand in a camera's next frame; returns at once.
+        """Hand in a camera's next frame (see `Frame`); returns at once.
 
         Returns:
             True when its stamp lies before the last one: time jumped back.
@@ -251,7 +255,11 @@ class TrackingEngine:
             if not self._running:
                 return False
             frame = Frame(
-                sequence=camera.next_sequence, stamp_ns=stamp_ns, header=header, decode=decode
+                sequence=camera.next_sequence,
+                stamp_ns=stamp_ns,
+                header=header,
+                decode=decode,
+                data_bytes=data_bytes,
             )
             camera.next_sequence += 1
             camera.counters.received += 1
@@ -441,6 +449,14 @@ class TrackingEngine:
                 for target in targets:
                     if camera.targets.get(target.target_id) is target:
                         del camera.targets[target.target_id]
+
+
+def _new_buffer(options: EngineOptions) -> FrameBuffer:
+    return FrameBuffer(
+        max_frames=options.buffer_frames,
+        max_seconds=options.buffer_seconds,
+        max_bytes=options.buffer_megabytes * BYTES_PER_MEGABYTE,
+    )
 
 
 def _check_box(target_id: int, box_xywh: BoxXywh, image_size_wh: tuple[int, int]) -> None:

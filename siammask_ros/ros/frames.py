@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -26,16 +27,24 @@ class Frame:
         sequence: position in the order of arrival at its camera, from 0.
         stamp_ns: acquisition time in nanoseconds.
         header: the header of the message, handed on untouched.
+        data_bytes: size of the message's data.
         arrival_s: when it arrived, by `time.perf_counter`.
         decode_ms: what decoding took, 0 before it happened.
     """
 
     def __init__(
-        self, *, sequence: int, stamp_ns: int, header: Any, decode: Callable[[], ImageBgr]
+        self,
+        *,
+        sequence: int,
+        stamp_ns: int,
+        header: Any,
+        decode: Callable[[], ImageBgr],
+        data_bytes: int = 0,
     ) -> None:
         self.sequence = sequence
         self.stamp_ns = stamp_ns
         self.header = header
+        self.data_bytes = data_bytes
         self.arrival_s = time.perf_counter()
         self.decode_ms = 0.0
         self._decode: Callable[[], ImageBgr] | None = decode
@@ -65,6 +74,12 @@ class Frame:
         return width, height
 
     @property
+    def held_bytes(self) -> int:
+        """Memory that the frame takes: its message's, or that of the decoded pixels."""
+        image = self._image
+        return self.data_bytes if image is None else max(self.data_bytes, image.nbytes)
+
+    @property
     def is_decodable(self) -> bool:
         """False where `image_bgr` raises; decodes."""
         try:
@@ -83,12 +98,16 @@ class Frame:
 
 
 class FrameBuffer:
-    """The latest frames of one camera, bounded in number and in time. Thread-safe."""
+    """The latest frames of one camera, bounded in number, time and memory. Thread-safe.
 
-    def __init__(self, *, max_frames: int, max_seconds: float) -> None:
+    The newest frame is held in any case.
+    """
+
+    def __init__(self, *, max_frames: int, max_seconds: float, max_bytes: float = math.inf) -> None:
         if max_frames < 1 or max_seconds < 0:
             raise ValueError(f"a buffer of {max_frames} frames, {max_seconds} s holds nothing")
         self._max_age_ns = round(max_seconds * NANOSECONDS_PER_SECOND)
+        self._max_bytes = max_bytes
         self._frames: deque[Frame] = deque(maxlen=max_frames)
         self._lock = threading.Lock()
 
@@ -105,6 +124,9 @@ class FrameBuffer:
             self._frames.append(frame)
             while frame.stamp_ns - self._frames[0].stamp_ns > self._max_age_ns:
                 self._frames.popleft()
+            held_bytes = sum(held.held_bytes for held in self._frames)
+            while held_bytes > self._max_bytes and len(self._frames) > 1:
+                held_bytes -= self._frames.popleft().held_bytes
         return jumped_back
 
     def find(self, stamp_ns: int) -> Frame:

@@ -31,7 +31,6 @@ from siammask_ros.ros.diagnostics import (
     node_status,
 )
 from siammask_ros.ros.engine import (
-    EngineOptions,
     RequestError,
     TargetEntry,
     TargetRequest,
@@ -113,13 +112,14 @@ class SiamMaskNode(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe to the cameras and start to track."""
         result = super().on_activate(state)
-        assert self._engine is not None
-        self._engine.start()
-        for name in self.settings.camera_names:
-            topic = f"{name}/image" if name else "image"
-            source = ImageSource(self, topic, self.settings, partial(self._on_image, name))
-            self._sources[name] = source
-            self.get_logger().info(f"waiting for images on {source.topic}")
+        try:
+            self._activate()
+        except (ValueError, RuntimeError) as error:
+            self._fault = f"cannot activate: {error}"
+            self.get_logger().error(self._fault)
+            self._deactivate()
+            return TransitionCallbackReturn.FAILURE
+        self._fault = ""
         self._state = "active"
         return result
 
@@ -156,13 +156,7 @@ class SiamMaskNode(LifecycleNode):
         self._engine = TrackingEngine(
             tracker,
             settings.camera_names,
-            EngineOptions(
-                every_frame=settings.processing == "every_frame",
-                queue_size=settings.queue_size,
-                buffer_frames=settings.buffer_frames,
-                buffer_seconds=settings.buffer_seconds,
-                catch_up_steps=settings.catch_up_steps,
-            ),
+            settings.engine_options,
             on_result=self._on_result,
             on_error=self._on_error,
         )
@@ -181,6 +175,15 @@ class SiamMaskNode(LifecycleNode):
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
             f"(device: {settings.device})"
         )
+
+    def _activate(self) -> None:
+        assert self._engine is not None
+        self._engine.start()
+        for name in self.settings.camera_names:
+            topic = f"{name}/image" if name else "image"
+            source = ImageSource(self, topic, self.settings, partial(self._on_image, name))
+            self._sources[name] = source
+            self.get_logger().info(f"waiting for images on {source.topic}")
 
     def _deactivate(self) -> None:
         for source in self._sources.values():

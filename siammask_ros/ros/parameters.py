@@ -14,6 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from siammask_ros.longterm import LongTermConfig
+from siammask_ros.ros.engine import EngineOptions
 from siammask_ros.tracker_config import PRESETS, TrackerConfig
 
 AUTO = "auto"
@@ -97,9 +98,10 @@ class Settings:
         choices=tuple(SUBSCRIPTION_DEPTHS),
     )
     queue_size: int = _parameter(
-        300, "Frames that may wait with every_frame; beyond it the oldest is lost.",
+        EngineOptions.queue_size,
+        "Frames that may wait with every_frame; beyond it the oldest is lost.",
         between=(1, 100_000),
-    )  # fmt: skip
+    )
     qos_reliability: str = _parameter(
         AUTO,
         "Reliability asked of cameras; auto: reliable as long as every publisher of the topic "
@@ -115,13 +117,22 @@ class Settings:
         "reliable", "Reliability offered on the output topics.", choices=("reliable", "best_effort")
     )
     buffer_seconds: float = _parameter(
-        3.0, "How long images are kept for set_targets, in seconds.", between=(0.0, 600.0)
+        EngineOptions.buffer_seconds,
+        "How long images are kept for set_targets, in seconds.",
+        between=(0.0, 600.0),
     )
     buffer_frames: int = _parameter(
-        90, "How many images a camera are kept for set_targets.", between=(1, 10_000)
+        EngineOptions.buffer_frames,
+        "How many images a camera are kept for set_targets.",
+        between=(1, 10_000),
+    )
+    buffer_megabytes: int = _parameter(
+        EngineOptions.buffer_megabytes,
+        "Memory a camera that these images may take, in megabytes.",
+        between=(1, 1_000_000),
     )
     catch_up_steps: int = _parameter(
-        20,
+        EngineOptions.catch_up_steps,
         "Images in which a target set on an old one catches up (realtime only; every_frame "
         "sees them all).",
         between=(1, 1000),
@@ -253,6 +264,15 @@ class Settings:
         overrides = {name: getattr(self, name) for name in names if getattr(self, name) >= 0}
         preset = default_preset if self.preset == AUTO else self.preset
         return TrackerConfig.preset(preset, **overrides)
+
+    @property
+    def engine_options(self) -> EngineOptions:
+        """How frames are taken."""
+        names = {entry.name for entry in fields(EngineOptions)} & parameter_rules().keys()
+        return EngineOptions(
+            every_frame=self.processing == "every_frame",
+            **{name: getattr(self, name) for name in names},
+        )
 
     @property
     def longterm_config(self) -> LongTermConfig:

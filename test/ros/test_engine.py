@@ -258,7 +258,7 @@ def test_replace_clear_and_start_again(make_rig):
         ([request(box=(float("nan"), 10.0, 20.0, 20.0))], "finite.*nan"),
         ([request(box=(10.0, 10.0, 3.0, 20.0))], "too small: 3x20"),
         ([request(box=(0.0, 0.0, 65.0, 20.0))], "larger than the image: 65x20"),
-        ([request(), request(box=(10.0, 10.0, 1.0, 1.0))], "target 3: box is too small"),
+        ([request(), request(box=(10.0, 10.0, 1.0, 1.0))], "target 2: box is too small"),
     ],
 )
 def test_refused_requests_change_nothing(make_rig, requests, words):

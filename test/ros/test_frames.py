@@ -56,6 +56,20 @@ def test_bounded_in_frames_and_in_time():
     assert len(filled(8, max_seconds=2.0)) == 3  # 6, 7 and 8 s
 
 
+def test_bounded_in_memory_but_for_the_newest():
+    buffer = FrameBuffer(max_frames=10, max_seconds=10.0, max_bytes=40)
+    for number in range(4):
+        small = frame(number, number + 1)  # 18 bytes once decoded
+        assert small.held_bytes == 0
+        assert small.image_bgr.nbytes == small.held_bytes == 18
+        buffer.append(small)
+    assert len(buffer) == 2
+    buffer.append(frame(9, 9, lambda: np.zeros((9, 9, 3), np.uint8)))
+    assert buffer.find(9).size_wh == (9, 9)
+    buffer.append(frame(10, 10))
+    assert len(buffer) == 1
+
+
 def test_time_that_jumps_back_empties_it():
     buffer = filled(4)
     assert buffer.append(frame(4, SECOND)) is True

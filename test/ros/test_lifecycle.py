@@ -39,7 +39,7 @@ def client(node, make_client):
     return make_client("cycle")
 
 
-def transition(client, name, request):
+def transition(client, name):
     service = client.node.create_client(ChangeState, "siammask_tracker/change_state")
     number = getattr(Transition, f"TRANSITION_{name.upper()}")
     answer = client.call(service, ChangeState.Request(transition=Transition(id=number)))
@@ -48,8 +48,8 @@ def transition(client, name, request):
 
 
 @pytest.fixture
-def change(client, request):
-    return lambda name: transition(client, name, request)
+def change(client):
+    return lambda name: transition(client, name)
 
 
 def state(client):
@@ -212,7 +212,7 @@ def test_calls_while_it_shuts_down_are_refused_or_unanswered(make_tracker, make_
     client = make_client("end")
     client.process()
     assert client.set_targets(TARGET_BOX).success
-    assert transition(client, "active_shutdown", None)
+    assert transition(client, "active_shutdown")
     assert not any(thread.name == "siammask_inference" for thread in threading.enumerate())
     assert not client.set_service.service_is_ready()
     assert state(client) == State.PRIMARY_STATE_FINALIZED

@@ -284,7 +284,7 @@ def test_diagnostics_give_rate_and_latency(tracking):
 
 
 def test_several_cameras(make_tracker, make_client):
-    make_tracker("two", cameras=["left", "right"])
+    make_tracker("two", cameras=["left", "right"], use_sim_time=True)  # and no clock
     client = make_client("two", cameras=("left", "right"))
     client.process(camera="left")
     assert "no camera ''" in client.set_targets(TARGET_BOX).message
