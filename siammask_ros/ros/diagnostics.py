@@ -20,7 +20,7 @@ NODE_NAME = "siammask_tracker"
 class LogGate:
     """Decides whether a fault that may come with every image is worth a line in the log."""
 
-    REPEAT_S = 10.0
+    REPEAT_S = 30.0
     """The same text comes again after so long."""
     CHANGE_S = 0.5
     """Another text about the same subject comes after so long."""

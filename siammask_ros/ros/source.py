@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -22,9 +23,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from siammask_ros.ros.parameters import AUTO, Settings
 
 try:
-    from rclpy.event_handler import SubscriptionEventCallbacks
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 TRANSPORT_PROFILE = "config/fastdds.xml"
 
@@ -81,18 +82,23 @@ class ImageSource:
         """Time since the last image, or since the subscription was made."""
         return time.monotonic() - self._last_arrival_s
 
-    def adapt(self) -> None:
-        """Ask for best effort instead if a publisher cannot offer more; otherwise do nothing.
+    def adapt(self) -> bool:
+        """Ask for best effort instead if a publisher cannot offer more.
 
         Only this direction: a best-effort request that is met brings images already.
+
+        Returns:
+            True where the subscription was changed.
         """
         wanted = choose_reliability(self._settings.qos_reliability, self._offers())
-        if wanted is ReliabilityPolicy.BEST_EFFORT and wanted is not self._reliability:
-            self._node.get_logger().info(
-                f"{self._topic}: a publisher offers best effort only, subscribing with best effort"
-            )
-            self.destroy()
-            self._subscribe(wanted)
+        if wanted is self._reliability or wanted is ReliabilityPolicy.RELIABLE:
+            return False
+        self._node.get_logger().info(
+            f"{self._topic}: a publisher offers best effort only, subscribing with best effort"
+        )
+        self.destroy()
+        self._subscribe(wanted)
+        return True
 
     def explain_silence(self) -> str:
         """Why no image arrives; empty as long as they do."""
@@ -121,15 +127,16 @@ class ImageSource:
             depth=self._settings.subscription_depth,
             reliability=reliability,
         )
-        self._subscription = self._node.create_subscription(
-            self._message_type,
-            self._topic,
-            self._receive,
-            qos,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._note_incompatible, message_lost=self._note_lost
-            ),
+        events = SubscriptionEventCallbacks(
+            incompatible_qos=self._note_incompatible, message_lost=self._note_lost
         )
+        subscribe = partial(
+            self._node.create_subscription, self._message_type, self._topic, self._receive, qos
+        )
+        try:
+            self._subscription = subscribe(event_callbacks=events)
+        except UnsupportedEventTypeError:  # a middleware that does not tell
+            self._subscription = subscribe()
 
     def _receive(self, message: Any) -> None:
         self._last_arrival_s = time.monotonic()
@@ -137,12 +144,13 @@ class ImageSource:
         self._on_message(message)
 
     def _note_incompatible(self, event: Any) -> None:
-        policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()
-        self.incompatible_policy = policy
+        if self.adapt():
+            return
+        self.incompatible_policy = QoSPolicyKind(int(event.last_policy_kind)).name.lower()
         self._node.get_logger().warning(
-            f"{self._topic}: a publisher's quality of service does not fit, policy {policy}"
+            f"{self._topic}: a publisher's quality of service does not fit: "
+            f"policy {self.incompatible_policy}"
         )
-        self.adapt()
 
     def _note_lost(self, event: Any) -> None:
         self.lost = int(event.total_count)
