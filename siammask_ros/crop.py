@@ -71,8 +71,10 @@ def validate_image_bgr(image_bgr: object) -> tuple[int, int]:
 
 def channel_mean(image_bgr: ImageBgr) -> PaddingBgr:
     """Mean of each channel, truncated to whole numbers: the colour of pixels outside the image."""
-    blue, green, red = cv2.mean(image_bgr)[:3]
-    return int(blue), int(green), int(red)
+    pixels = image_bgr.shape[0] * image_bgr.shape[1]
+    # Not cv2.mean: it multiplies by 1 / pixels, and 3 may become 2.9999999999999996.
+    blue, green, red = (int(total) // pixels for total in cv2.sumElems(image_bgr)[:BGR_CHANNELS])
+    return blue, green, red
 
 
 def round_half_even(value: float) -> int:

@@ -39,6 +39,13 @@ def test_mean_is_truncated() -> None:
     assert channel_mean(image) == (1, 7, 0)
 
 
+@pytest.mark.parametrize("size_hw", [(7, 7), (49, 99), (480, 854)])
+def test_mean_of_one_colour_is_that_colour(size_hw: tuple[int, int]) -> None:
+    for color in ((3, 130, 255), (1, 17, 254)):
+        image = np.full((*size_hw, 3), color, dtype=np.uint8)
+        assert channel_mean(image) == color
+
+
 @pytest.mark.parametrize(("value", "even", "up"), [(0.5, 0, 1), (1.5, 2, 2), (-0.5, 0, 0)])
 def test_ties(value: float, even: int, up: int) -> None:
     assert round_half_even(value) == even
