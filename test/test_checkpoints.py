@@ -194,6 +194,36 @@ def test_numbers_must_be_numbers(tmp_path):
         load_network(tmp_path / "integers.pth")
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda tensor: tensor.to_sparse(), "is a sparse tensor"),
+        (lambda tensor: tensor.to("meta"), "without numbers"),
+        (lambda tensor: torch.full_like(tensor, 1e300, dtype=torch.float64), "too large"),
+    ],
+)
+def test_tensors_that_hold_no_float32_numbers(small, tmp_path, change, reason):
+    path = tmp_path / "odd.pth"
+    save_network(small, path)
+    content = torch.load(path, weights_only=True)
+    name = "backbone.stages.0.0.conv.weight"
+    content["state_dict"][name] = change(content["state_dict"][name])
+    torch.save(content, path)
+    with pytest.raises(CheckpointError, match=rf"odd\.pth: {re.escape(name)} .*{reason}"):
+        load_network(path)
+
+
+@pytest.mark.parametrize("wrap", [dict, lambda state: {"state_dict": state}])
+@pytest.mark.parametrize("architecture", [BASE, "compact"])
+def test_our_own_state_dict_alone_is_refused_as_such(tmp_path, architecture, wrap):
+    with torch.device("meta"):
+        names = build_network(architecture).state_dict()
+    path = tmp_path / "alone.pth"
+    torch.save(wrap({name: torch.zeros(1) for name in names}), path)
+    with pytest.raises(CheckpointError, match=r"alone\.pth: a state_dict alone .*save_network"):
+        load_network(path)
+
+
 def test_half_precision_files_become_float32(small, tmp_path):
     path = tmp_path / "half.pth"
     save_network(small, path)
@@ -263,7 +293,8 @@ def test_files_that_are_no_checkpoints(tmp_path, content, reason):
         (torch.zeros(3), "it holds a Tensor"),
         ({}, "empty"),
         ({"state_dict": 5}, "no dict"),
-        ({"epoch": 3, "loss": 0.5}, "of 2 entries, 2 are not tensors: epoch, loss"),
+        ({"epoch": 3, "loss": 0.5}, "of 2 entries, 2 are not tensors with a name: epoch, loss"),
+        ({1: torch.zeros(1), "a": torch.zeros(1)}, "1 are not tensors with a name: 1"),
         ({"format": "siammask_ros/99"}, "format 'siammask_ros/99' is unknown"),
         ({"format": "siammask_ros/1", "architecture": "x"}, "architecture 'x' is unknown"),
         ({"format": "siammask_ros/1", "architecture": "compact"}, "no state_dict"),
@@ -345,6 +376,8 @@ def test_devices_that_do_not_exist():
     assert checked_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="unknown device 'tpu9'"):
         checked_device("tpu9")
+    with pytest.raises(ValueError, match="device 'meta' is not available"):
+        checked_device("meta")
     absent = f"cuda:{torch.cuda.device_count()}"
     with pytest.raises(ValueError, match=f"device '{absent}' is not available"):
         checked_device(absent)

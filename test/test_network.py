@@ -189,6 +189,8 @@ def test_unknown_names_and_options_are_refused():
         build_network("compact", colour=3)
     with pytest.raises(ValueError, match=r"channels \(16, 32\) and blocks \(1, 2, 3\)"):
         build_network("compact", channels=(16, 32))
+    with pytest.raises(ValueError, match=r"channels \(\) and blocks \(\) .* empty"):
+        build_network("compact", channels=(), blocks=())
 
 
 def test_a_network_without_any_mask_is_refused():

@@ -62,9 +62,10 @@ class CompactBackbone(nn.Module):
         dilated_blocks: int = 2,
     ) -> None:
         super().__init__()
-        if len(channels) != len(blocks):
+        if len(channels) != len(blocks) or not channels:
             raise ValueError(
-                f"channels {tuple(channels)} and blocks {tuple(blocks)} differ in length"
+                f"channels {tuple(channels)} and blocks {tuple(blocks)} differ in length "
+                "or are empty"
             )
         self.channels = tuple(channels)
         self.scales_input = True

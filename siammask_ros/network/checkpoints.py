@@ -108,6 +108,11 @@ def checked_device(device: str) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (target.index or 0) >= count:
             raise ValueError(f"device {device!r} is not available: {count} CUDA devices found")
+    else:
+        try:
+            torch.zeros(1, device=target).item()
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device {device!r} is not available: {_first_line(error)}") from None
     return target
 
 
@@ -133,6 +138,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         raise CheckpointError(
             f"{path}: a checkpoint of another model, its {len(tensors)} keys are not SiamMask's: "
             f"{_shortened(tensors)}"
+        )
+    if layout == "siammask_ros":
+        raise CheckpointError(
+            f"{path}: a state_dict alone of a network of this package does not say which network "
+            "it is of: write it with siammask_ros.network.save_network"
         )
     has_refiner = any(name.startswith(refiner_prefix(layout)) for name in tensors)
     architecture = "siammask_r50_refine" if has_refiner else "siammask_r50_base"
@@ -237,8 +247,8 @@ def _read_tensors_only(path: Path) -> object:
     try:
         with path.open("rb") as stream:
             is_zip = stream.read(2) == b"PK"
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or _first_line(error)
         raise CheckpointError(f"{path}: cannot be read: {reason}") from None
     if is_zip and not zipfile.is_zipfile(path):
         raise CheckpointError(f"{path}: truncated, the file ends before its table of contents")
@@ -307,11 +317,15 @@ def _bare_state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor
     wrapped = content.get("state_dict", content)
     if not isinstance(wrapped, Mapping) or not wrapped:
         raise CheckpointError(f"{path}: not a checkpoint: its state_dict is empty or no dict")
-    strangers = [key for key, value in wrapped.items() if not isinstance(value, Tensor)]
-    if strangers or not all(isinstance(key, str) for key in wrapped):
+    strangers = [
+        key
+        for key, value in wrapped.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
+    if strangers:
         raise CheckpointError(
             f"{path}: not a checkpoint: of {len(wrapped)} entries, {len(strangers)} are not "
-            f"tensors: {_shortened(strangers)}"
+            f"tensors with a name: {_shortened(strangers)}"
         )
     prefix = "module."
     if all(key.startswith(prefix) for key in wrapped):
@@ -357,9 +371,12 @@ def _translate(
 def _converted(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     if tensor.is_floating_point() != dtype.is_floating_point or tensor.is_complex():
         raise CheckpointError(f"{path}: {name} is {tensor.dtype}, expected {dtype}")
-    if not bool(torch.isfinite(tensor).all()):
-        raise CheckpointError(f"{path}: {name} holds infinite numbers or NaN")
-    return tensor.detach().to(dtype).contiguous()
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise CheckpointError(f"{path}: {name} is a sparse tensor or one without numbers")
+    converted = tensor.detach().to(dtype).contiguous()
+    if not bool(torch.isfinite(converted).all()):
+        raise CheckpointError(f"{path}: {name} holds infinite numbers, NaN or too large ones")
+    return converted
 
 
 def _skeleton(architecture: str, options: dict[str, Any]) -> SiamMask:

@@ -99,16 +99,16 @@ def _numbered(pattern: str, values: Iterable[str]) -> str:
     return pattern
 
 
-def detect_layout(names: Iterable[str]) -> Layout | None:
-    """Whose names these are: those of most parts' prefixes, or None if of neither."""
-    parts = [name.split(".", 1)[0] for name in names]
-    counts = {
-        "official": sum(part in _roots("official") for part in parts),
-        "pysot": sum(part in _roots("pysot") for part in parts),
+def detect_layout(names: Iterable[str]) -> Layout | Literal["siammask_ros"] | None:
+    """Whose names these are, ours among them: those of most parts; None if nobody's."""
+    roots = [name.split(".", 1)[0] for name in names]
+    counts: dict[Layout | Literal["siammask_ros"], int] = {
+        "official": sum(root in _roots("official") for root in roots),
+        "pysot": sum(root in _roots("pysot") for root in roots),
+        "siammask_ros": sum(root in _roots("ours") for root in roots),
     }
-    if not any(counts.values()):
-        return None
-    return "official" if counts["official"] >= counts["pysot"] else "pysot"
+    likeliest = max(counts, key=lambda layout: counts[layout])
+    return likeliest if counts[likeliest] else None
 
 
 def refiner_prefix(layout: Layout) -> str:
@@ -117,5 +117,5 @@ def refiner_prefix(layout: Layout) -> str:
     return f"{getattr(part, layout)}."
 
 
-def _roots(layout: Layout) -> set[str]:
-    return {getattr(part, layout).split(".", 1)[0] for part in _PARTS}
+def _roots(naming: Layout | Literal["ours"]) -> set[str]:
+    return {getattr(part, naming).split(".", 1)[0] for part in _PARTS}
