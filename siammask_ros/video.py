@@ -334,7 +334,9 @@ def _import_av() -> ModuleType:
         import av  # noqa: PLC0415 - only for video files
     except ImportError as error:
         raise ImportError("video files need the package 'av' (pip install av)") from error
-    av.logging.set_level(av.logging.FATAL)
+    # Silent. At any other level FFmpeg's threads wait for the interpreter lock to log, and a codec
+    # that is being closed holds the lock and waits for its threads: both wait for ever.
+    av.logging.set_level(None)
     return av
 
 

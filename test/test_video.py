@@ -184,3 +184,14 @@ def test_missing_source_and_bad_ranges(tmp_path):
         pytest.raises(ValueError, match="no frame"),
     ):
         list(video)
+
+
+def test_ffmpeg_does_not_log_through_python(tmp_path):
+    """Its threads would wait for the interpreter lock that closing a codec holds: a deadlock."""
+    import av  # noqa: PLC0415
+
+    av.logging.set_level(av.logging.FATAL)
+    write_clip(tmp_path / "clip.mp4", [1, 2])
+    with open_video(tmp_path / "clip.mp4") as video:
+        next(iter(video))
+    assert av.logging.get_level() is None
