@@ -165,12 +165,14 @@ class SiamMaskNode(LifecycleNode):
             prefix = f"~/{name}/" if several else "~/"
             self._outputs[name] = CameraOutputs(self, prefix, settings)
             self._meters[name] = FrameMeter()
-        for service_type, name, answer in (
-            (SetTargets, "~/set_targets", self._set_targets),
-            (ClearTargets, "~/clear_targets", self._clear_targets),
-        ):
-            service = self.create_service(service_type, name, answer, qos_profile=SERVICE_QOS)
-            self._services_offered.append(service)
+        self._services_offered = [
+            self.create_service(
+                SetTargets, "~/set_targets", self._set_targets, qos_profile=SERVICE_QOS
+            ),
+            self.create_service(
+                ClearTargets, "~/clear_targets", self._clear_targets, qos_profile=SERVICE_QOS
+            ),
+        ]
         self.get_logger().info(
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
             f"(device: {settings.device})"
@@ -236,7 +238,8 @@ class SiamMaskNode(LifecycleNode):
             self._warn(f"image {camera}".rstrip(), str(error))
             return
         text = "".join(traceback.format_exception(error)).rstrip()
-        self._warn("tracking failed", text)
+        if self._log_gate.lets_pass("tracking", text):
+            self.get_logger().error(f"tracking failed: {text}")
 
     def _warn(self, subject: str, text: str) -> None:
         if self._log_gate.lets_pass(subject, text):
