@@ -105,6 +105,17 @@ def test_a_loss_that_is_not_finite_stops_the_run(config: TrainingConfig, tmp_pat
     assert not trainer.state_path.exists()
 
 
+def test_a_batch_of_negatives_has_no_mask_loss(config: TrainingConfig, tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        config, samples=dataclasses.replace(PLAIN_PAIRS, video_share=0.0, negative_share=1.0)
+    )
+    trainer = Trainer(config, tmp_path / "run")
+    parts = trainer._optimise(next(trainer._batches(read_clips(config))))
+    assert (float(parts.mask), float(parts.box)) == (0.0, 0.0)
+    assert float(parts.score) > 0
+    assert all(torch.isfinite(value).all() for value in trainer.network.state_dict().values())
+
+
 def test_the_learning_rate_rises_stays_and_falls() -> None:
     config = TrainingConfig(steps=1000)
     config = dataclasses.replace(
@@ -140,6 +151,16 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
         load_training_config(path, overrides=["stpes=7"])
 
 
+def test_numbers_may_be_written_as_people_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "optimizer:\n  learning_rate: 2e-3\n  weight_decay: 0\n"
+    )  # text and int in YAML
+    config = load_training_config(path)
+    assert config.optimizer.learning_rate == 0.002
+    assert isinstance(config.optimizer.weight_decay, float)
+
+
 def test_the_shipped_configuration_is_valid() -> None:
     shipped = Path(__file__).parent.parent / "config" / "training"
     names = sorted(path.name for path in shipped.glob("*.yaml"))
@@ -155,6 +176,15 @@ def test_the_shipped_configuration_is_valid() -> None:
         ("samples:\n  colour: 1\n", "samples: unknown setting colour"),
         ("precision: float8\n", "float8"),
         ("- a\n", "expected a mapping"),
+        ("samples:\n", "samples: expected a mapping of settings, got NoneType"),
+        ("1: 2\n", "unknown setting 1"),
+        ("steps: [\n", "not YAML"),
+        ("steps: many\n", "steps: expected int, got 'many'"),
+        ("steps: true\n", "steps: expected int, got True"),
+        ("steps: 0\n", "steps must be at least 1, got 0"),
+        ("losses:\n  box: wide\n", "losses: box: expected float, got 'wide'"),
+        ("data:\n  davis_exclude: bear\n", "davis_exclude: expected .*, got 'bear'"),
+        ("optimizer:\n  learning_rate: -1\n", "learning_rate must be positive, got -1"),
     ],
 )
 def test_bad_settings_are_named(tmp_path: Path, text: str, message: str) -> None:

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast, get_origin, get_type_hints
 
 import yaml
 
-from siammask_ros.training.photometric import PhotometricConfig
 from siammask_ros.training.samples import SampleConfig
 
 ConfigT = TypeVar("ConfigT")
@@ -74,6 +75,10 @@ class OptimizerConfig:
     average_decay: float = 0.998
     freeze_norm_at: float = 0.7
 
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -110,15 +115,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
-
-
-_SECTIONS: Mapping[str, type] = {
-    "data": DataConfig,
-    "samples": SampleConfig,
-    "losses": LossConfig,
-    "optimizer": OptimizerConfig,
-    "photometric": PhotometricConfig,
-}
+        for name, least in (("steps", 1), ("batch_size", 1), ("log_steps", 1), ("workers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
 
 
 def load_training_config(path: str | Path, *, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -131,12 +130,19 @@ def load_training_config(path: str | Path, *, overrides: Sequence[str] = ()) -> 
     Raises:
         ValueError: for an unknown setting or a value that is not allowed.
     """
-    values = yaml.safe_load(Path(path).read_text())
+    values = _parse(Path(path).read_text(), str(path))
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected a mapping of settings, got {type(values).__name__}")
     for override in overrides:
         _override(values, override)
     return _build(TrainingConfig, values, str(path))
+
+
+def _parse(text: str, where: str) -> Any:  # noqa: ANN401 - whatever the YAML holds
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: not YAML: {' '.join(str(error).split())}") from None
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -148,18 +154,35 @@ def _override(values: dict[str, Any], override: str) -> None:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
             raise ValueError(f"{section} of {override!r} is no section")
-    values[last] = yaml.safe_load(text)
+    values[last] = _parse(text, repr(override))
 
 
-def _build(kind: type[ConfigT], values: Mapping[str, Any], where: str) -> ConfigT:
-    known = {f.name for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - known)
+def _build(kind: type[ConfigT], values: object, where: str) -> ConfigT:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: expected a mapping of settings, got {type(values).__name__}")
+    kinds = get_type_hints(kind)
+    unknown = sorted(str(name) for name in values.keys() - kinds.keys())
     if unknown:
         raise ValueError(f"{where}: unknown setting {', '.join(unknown)}")
-    arguments: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in _SECTIONS:
-            arguments[name] = _build(_SECTIONS[name], value, f"{where}: {name}")
-        else:
-            arguments[name] = tuple(value) if isinstance(value, list) else value
-    return kind(**arguments)
+    return kind(
+        **{name: _setting(kinds[name], value, f"{where}: {name}") for name, value in values.items()}
+    )
+
+
+def _setting(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - what a field may hold
+    """A value from YAML as the type of its field."""
+    if dataclasses.is_dataclass(kind):
+        return _build(cast("type[Any]", kind), value, where)
+    if kind is float and not isinstance(value, bool):
+        with contextlib.suppress(TypeError, ValueError):
+            return float(value)  # text too: YAML 1.1 takes 2e-3 for one
+    elif get_origin(kind) is tuple:
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return tuple(value)
+    elif get_origin(kind) is Mapping:
+        if isinstance(value, Mapping):
+            return value
+    elif type(value) is kind:
+        return value
+    expected = kind.__name__ if isinstance(kind, type) else str(kind)
+    raise ValueError(f"{where}: expected {expected}, got {value!r}")

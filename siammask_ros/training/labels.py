@@ -103,7 +103,12 @@ def mask_windows(
 
     Returns:
         (N, window, window) float32 {0, 1}; outside the patch it is 0.
+
+    Raises:
+        ValueError: if a position's window lies beyond the patch padded by -`first`.
     """
+    if rows.numel() == 0:  # a batch of negatives only
+        return torch.zeros((0, window, window))
     pad = -first
     side = masks.shape[1]
     positions = (side + 2 * pad - window) // stride + 1

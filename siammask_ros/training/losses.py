@@ -76,7 +76,7 @@ def mask_overlap_loss(mask_logits: Tensor, target: Tensor) -> Tensor:
 
 
 def mask_iou(mask_logits: Tensor, target: Tensor) -> Tensor:
-    """Mean IoU of thresholded masks (a metric: no gradient)."""
+    """Mean IoU of thresholded masks (a metric: no gradient); NaN of no windows."""
     with torch.no_grad():
         predicted = mask_logits > 0
         truth = target > 0.5
