@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import deque
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,10 @@ class Tally:
         """Take a result, the later one where an image has two."""
         self.boxes[stamp_ns] = message
         self.received_ns[stamp_ns] = now_ns
+
+    def is_settled(self, stamp_ns: int) -> bool:
+        """True when it is known whether an image counts."""
+        return stamp_ns in self.sent and (self.moving or self.is_still(stamp_ns))
 
     def is_still(self, stamp_ns: int) -> bool:
         """True for an image from before the last repetition of the first one."""
@@ -224,7 +229,7 @@ class DemoRecorder(Node):
         self.options = RecorderOptions(**values)
         self.tally = Tally()
         self._heard = time.monotonic()
-        self._pending: tuple[int, NDArray[np.uint8]] | None = None
+        self._waiting: deque[tuple[int, NDArray[np.uint8]]] = deque()
         self._video_time_s = 0.0
         self._video_stamp_ns: int | None = None
         self._writer: VideoWriter | None = None
@@ -271,7 +276,7 @@ class DemoRecorder(Node):
 
     def save(self) -> None:
         """Write the files asked for."""
-        self._write_pending()
+        self._write_overlays()
         if self._writer is not None:
             self._writer.close()
         if self.options.csv:
@@ -299,6 +304,7 @@ class DemoRecorder(Node):
             self.tally.ended = True
         else:
             self.tally.add_sent(_nanoseconds(message), int(message.frame_id))
+            self._write_overlays()
 
     def _on_boxes(self, message: RotatedBoxArray) -> None:
         self._hear("rotated_boxes")
@@ -322,19 +328,17 @@ class DemoRecorder(Node):
 
     def _on_overlay(self, message: Image) -> None:
         self._hear("overlay")
-        stamp = _nanoseconds(message.header)
-        if self._pending is not None and stamp > self._pending[0]:
-            self._write_pending()
-        # A frame may be answered twice, the second time with the target just set: keep that one.
-        self._pending = (stamp, pixels(message, channels=3))
+        self._waiting.append((_nanoseconds(message.header), pixels(message, channels=3)))
+        self._write_overlays()
 
-    def _write_pending(self) -> None:
-        if self._pending is None:
-            return
-        stamp, image = self._pending
-        self._pending = None
-        if self.tally.is_still(stamp):
-            return
+    def _write_overlays(self) -> None:
+        """Write the overlays whose images are known to count, the given one included."""
+        while self._waiting and self.tally.is_settled(self._waiting[0][0]):
+            stamp, image = self._waiting.popleft()
+            if not self.tally.is_still(stamp):
+                self._write(stamp, image)
+
+    def _write(self, stamp: int, image: NDArray[np.uint8]) -> None:
         if self._writer is None:
             self._writer = VideoWriter(self.options.video, fps=self.options.fps or 1.0)
         if self._video_stamp_ns is not None:
