@@ -276,7 +276,7 @@ def validate_box_xywh(
     """
     try:
         numbers = np.asarray(box_xywh, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"box must be four numbers x, y, width, height: {box_xywh!r}") from error
     if numbers.shape != (4,):
         raise ValueError(f"box must be four numbers x, y, width, height: {box_xywh!r}")

@@ -43,7 +43,7 @@ from siammask_ros.masks import (
     outline_mask,
     place_mask_roi,
 )
-from siammask_ros.network import ExemplarKernels, SearchOutput
+from siammask_ros.network import ExemplarKernels, SearchOutput, checked_device
 from siammask_ros.tracker_config import PRESETS, TrackerConfig
 
 if TYPE_CHECKING:
@@ -209,6 +209,9 @@ class SiamMaskTracker:
         network: the network, in eval mode.
         config: settings; by default the preset that the network names.
         device: where to run; moves the network there. By default where the network is.
+
+    Raises:
+        ValueError: the network is in training mode, or the device is absent.
     """
 
     def __init__(
@@ -220,8 +223,12 @@ class SiamMaskTracker:
     ) -> None:
         if config is None:
             config = TrackerConfig.preset(getattr(network, "default_preset", "davis"))
-        if device is not None and isinstance(network, torch.nn.Module):
-            network.to(device)
+        if isinstance(network, torch.nn.Module):
+            norms = (part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d))
+            if any(norm.training for norm in norms):  # tracking would change its statistics
+                raise ValueError("the network is in training mode, call its eval() first")
+            if device is not None:
+                network.to(checked_device(device))
         self.network = network
         self.config = config
 

@@ -230,6 +230,7 @@ def test_good_boxes_pass(box: tuple[float, ...]) -> None:
         ("a box", "four numbers.*a box"),
         (None, "four numbers.*None"),
         (((1, 2), (3, 4)), "four numbers"),
+        ((10**400, 10, 20, 20), "four numbers"),
     ],
 )
 def test_bad_boxes_are_refused_by_name(box: object, message: str) -> None:

@@ -298,6 +298,21 @@ def test_batch_gives_what_single_runs_give(image: np.ndarray) -> None:
         assert result.confidence == result_alone.confidence
 
 
+def test_a_network_that_would_learn_is_refused() -> None:
+    network = siammask_ros.build_network("compact", channels=(4, 4, 4), blocks=(1, 1, 1), width=4)
+    with pytest.raises(ValueError, match="training mode"):
+        SiamMaskTracker(network)
+    assert SiamMaskTracker(network.eval()).config == TrackerConfig.preset("compact")
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_an_absent_device_is_refused(as_text: bool) -> None:  # noqa: FBT001
+    network = siammask_ros.build_network("compact", channels=(4, 4, 4), blocks=(1, 1, 1), width=4)
+    absent = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(ValueError, match=f"device '{absent}' is not available"):
+        SiamMaskTracker(network.eval(), device=absent if as_text else torch.device(absent))
+
+
 def test_empty_batches() -> None:
     tracker = SiamMaskTracker(ScriptedNetwork(), TrackerConfig())
     assert tracker.initialize_batch([]) == []

@@ -74,7 +74,9 @@ class Checkpoint(NamedTuple):
     """How many batch norm counters the file lacks (they are zero then, inference ignores them)."""
 
 
-def load_network(name_or_path: str | os.PathLike[str], *, device: str = "cpu") -> SiamMask:
+def load_network(
+    name_or_path: str | os.PathLike[str], *, device: str | torch.device = "cpu"
+) -> SiamMask:
     """Load a network in evaluation mode.
 
     Args:
@@ -94,7 +96,7 @@ def load_network(name_or_path: str | os.PathLike[str], *, device: str = "cpu") -
     return network.eval().to(target)
 
 
-def checked_device(device: str) -> torch.device:
+def checked_device(device: str | torch.device) -> torch.device:
     """The torch device of this name.
 
     Raises:
@@ -107,12 +109,12 @@ def checked_device(device: str) -> torch.device:
     if target.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (target.index or 0) >= count:
-            raise ValueError(f"device {device!r} is not available: {count} CUDA devices found")
+            raise ValueError(f"device '{device}' is not available: {count} CUDA devices found")
     else:
         try:
             torch.zeros(1, device=target).item()
         except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device {device!r} is not available: {_first_line(error)}") from None
+            raise ValueError(f"device '{device}' is not available: {_first_line(error)}") from None
     return target
 
 
