@@ -62,7 +62,7 @@ class AnchorGrid:
         for ratio in self.ratios:
             width = int(math.sqrt(self.stride**2 / ratio))  # truncated, as in the official code
             shapes.append((width * self.scale, int(width * ratio) * self.scale))
-        return np.array(shapes, dtype=np.float32)
+        return _frozen(np.array(shapes, dtype=np.float32))
 
     @cached_property
     def boxes_cxcywh(self) -> FloatArray:

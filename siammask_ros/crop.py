@@ -77,6 +77,18 @@ def channel_mean(image_bgr: ImageBgr) -> PaddingBgr:
     return blue, green, red
 
 
+def context_side(size_wh: Sequence[float], amount: float) -> float:
+    """Side in pixels of the square around a target that the exemplar shows (SiamFC, section 2.2).
+
+    Args:
+        size_wh: width and height of the target in pixels.
+        amount: margin on each axis, as a share of width plus height.
+    """
+    width, height = size_wh
+    margin = amount * (width + height)
+    return math.sqrt((width + margin) * (height + margin))
+
+
 def round_half_even(value: float) -> int:
     """Nearest whole number, ties to the even one (Python 3, the official SiamMask)."""
     return round(value)

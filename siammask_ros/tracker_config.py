@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from siammask_ros.anchors import AnchorGrid
-from siammask_ros.crop import CropFilter, Rounding
+from siammask_ros.crop import CropFilter, Rounding, context_side
 from siammask_ros.masks import OFFICIAL_BORDER_VALUE
 
 if TYPE_CHECKING:
@@ -112,9 +112,7 @@ class TrackerConfig:
 
     def context_side(self, size_wh: Sequence[float]) -> float:
         """Side in pixels of the square around a target of this size that the exemplar shows."""
-        width, height = size_wh
-        context = self.context_amount * (width + height)
-        return math.sqrt((width + context) * (height + context))
+        return context_side(size_wh, self.context_amount)
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -189,12 +189,11 @@ class SiamMaskRefiner(nn.Module):
         rows: Tensor,
         columns: Tensor,
     ) -> Tensor:
-        """Refine the masks of K chosen responses.
+        """Refine the masks of K chosen responses; see :meth:`CompactRefiner.forward`.
 
         Args:
-            mask_responses: (N, C, 25, 25).
+            mask_responses, sample_index, rows, columns: as there.
             pyramid: maps of stride 2, 4, 8: (N, 64, 125, 125), (N, 256, 63, 63), (N, 512, 31, 31).
-            sample_index, rows, columns: (K,) int64, which sample and which response.
 
         Returns:
             (K, 127, 127) logits.

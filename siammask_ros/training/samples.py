@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
+from siammask_ros.crop import context_side
 from siammask_ros.training.photometric import PhotometricConfig, degrade, jitter_colors
 from siammask_ros.training.sources import Clip, MaskedTarget
 from siammask_ros.training.warp import (
@@ -118,12 +119,6 @@ def collate(samples: Sequence[Sample]) -> SampleBatch:
 
 def _channels_first(patches: Uint8Array) -> torch.Tensor:
     return torch.from_numpy(patches).permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last memory
-
-
-def context_side(size_wh: tuple[float, float], context_amount: float) -> float:
-    """Return the side of the square exemplar region of a target, pixels (SiamFC, section 2.2)."""
-    margin = context_amount * (size_wh[0] + size_wh[1])
-    return math.sqrt((size_wh[0] + margin) * (size_wh[1] + margin))
 
 
 class TargetSource(Protocol):
