@@ -121,8 +121,10 @@ def training_checkpoint(state, path, *, old_numpy):
         "anchor_cfg": {"stride": 8, "ratios": [0.33, 0.5, 1, 2, 3], "spaces": np.arange(3.0)},
     }
     torch.save(content, path, _use_new_zipfile_serialization=False)
-    if old_numpy:  # NumPy 1's name of the module; names in such a pickle have no length field
-        path.write_bytes(path.read_bytes().replace(b"cnumpy._core.", b"cnumpy.core."))
+    # NumPy 1 and 2 name the module differently; names in such a pickle have no length field.
+    old, new = b"cnumpy.core.", b"cnumpy._core."
+    present, wanted = (new, old) if old_numpy else (old, new)
+    path.write_bytes(path.read_bytes().replace(present, wanted))
 
 
 @pytest.mark.parametrize("old_numpy", [False, True])
