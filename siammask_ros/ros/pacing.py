@@ -17,9 +17,7 @@ class ReplyPacer:
     the caller for no longer than `period_s` an answer.
     """
 
-    def __init__(
-        self, *, burst: int = DEFAULT_SERVICE_DEPTH // 2, period_s: float = 0.01
-    ) -> None:
+    def __init__(self, *, burst: int = DEFAULT_SERVICE_DEPTH // 2, period_s: float = 0.01) -> None:
         self._burst = burst
         self._period_s = period_s
         self._tokens = float(burst)
