@@ -565,7 +565,7 @@ def _concatenate(kernels: Sequence[ExemplarKernels]) -> ExemplarKernels:
 
 def _to_numpy(tensor: Tensor) -> FloatArray:
     """On the CPU in float64, so that ranking does not depend on the network's precision."""
-    array: FloatArray = tensor.double().cpu().numpy()
+    array: FloatArray = tensor.cpu().double().numpy()  # some devices have no float64
     return array
 
 
