@@ -171,7 +171,7 @@ def test_occluders_shrink_the_mask_but_never_to_nothing(davis_root: Path) -> Non
     assert all(hidden >= config.min_visible_share * seen for seen, hidden in areas)
 
 
-def test_rendered_targets_alone_are_enough() -> None:
+def test_rendered_targets_have_masks_and_backgrounds() -> None:
     seed_clip = SceneTargets().pair(np.random.default_rng(0))
     assert all(isinstance(t, MaskedTarget) and t.mask_crop.any() for t in seed_clip)
     assert SceneTargets().background(np.random.default_rng(0)).shape == (320, 320, 3)
@@ -191,3 +191,14 @@ def test_collate_stacks_channels_first(davis_root: Path) -> None:
         batch.search_patches[1, 2].numpy(), samples[1].search_patch[..., 2]
     )
     assert batch.is_positive.tolist() == [True, True]
+
+
+def test_rendered_targets_alone_are_enough() -> None:
+    dataset = SampleDataset([], SampleConfig(), seed=1, length=30, renderer=SceneTargets())
+    samples = [dataset[index] for index in range(30)]
+    assert {sample.is_positive for sample in samples} == {True, False}
+    for sample in samples:
+        assert sample.mask.any() == sample.is_positive
+        assert sample.search_patch.std() > 5
+    with pytest.raises(ValueError, match="nothing that draws"):
+        SampleDataset([], SampleConfig(), seed=1, length=1)

@@ -132,7 +132,12 @@ class TargetSource(Protocol):
 
 
 class SampleDataset(Dataset[Sample]):
-    """Endless samples by index from clips (and rendered targets), the same for the same seed."""
+    """Samples by index from clips, rendered targets or both, the same for the same seed.
+
+    Raises:
+        ValueError: there are neither clips with a target nor a renderer, or the shares of the
+            kinds do not add up to 1.
+    """
 
     def __init__(
         self,
@@ -154,8 +159,8 @@ class SampleDataset(Dataset[Sample]):
         self._videos = [c for c in clips if c.is_video and len(c.frames) > 1]
         self._images = [c for c in clips if not c.is_video]
         self._clips = [c for c in clips if c.frames]
-        if not self._clips:
-            raise ValueError("no clip with a target")
+        if not self._clips and renderer is None:
+            raise ValueError("no clip with a target, and nothing that draws targets")
         self._config = config
         self._shares = np.cumsum(shares)
         self._seed = seed
@@ -206,9 +211,16 @@ class SampleDataset(Dataset[Sample]):
             second = int(rng.integers(max(first - reach, 0), min(first + reach, count - 1) + 1))
         return clip.frames[first], clip.frames[second]
 
+    def _drawn(self, rng: np.random.Generator, probability: float) -> TargetSource | None:
+        """The renderer if it is its turn: always where there are no clips."""
+        if self._renderer is None or (self._clips and rng.random() >= probability):
+            return None
+        return self._renderer
+
     def _target_pair(self, rng: np.random.Generator) -> tuple[MaskedTarget, MaskedTarget]:
-        if self._renderer is not None and rng.random() < self._config.rendered_target_probability:
-            return self._renderer.pair(rng)
+        renderer = self._drawn(rng, self._config.rendered_target_probability)
+        if renderer is not None:
+            return renderer.pair(rng)
         clip = self._pick_balanced(rng)
         return self._two_frames(rng, clip)
 
@@ -325,11 +337,9 @@ class SampleDataset(Dataset[Sample]):
         return patches[0], patches[1]
 
     def _background_image(self, rng: np.random.Generator) -> Uint8Array:
-        if (
-            self._renderer is not None
-            and rng.random() < self._config.rendered_background_probability
-        ):
-            return self._renderer.background(rng)
+        renderer = self._drawn(rng, self._config.rendered_background_probability)
+        if renderer is not None:
+            return renderer.background(rng)
         clip = self._pick_balanced(rng)
         return clip.frames[int(rng.integers(len(clip.frames)))].image_bgr
 
