@@ -189,16 +189,7 @@ def benchmark_tracker(
     Raises:
         ValueError: an argument out of range.
     """
-    for name, values, least in (
-        ("targets", targets, 1),
-        ("steps", (steps,), 1),
-        ("warm_up", (warm_up,), 0),
-        ("threads", (1 if threads is None else threads,), 1),
-    ):
-        if not values or min(values) < least:
-            raise ValueError(f"{name} must be at least {least}, got {values}")
-    if not sizes:
-        raise ValueError("no image sizes to measure")
+    _check_arguments(sizes, targets, steps, warm_up, threads)
     if threads is not None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
@@ -219,6 +210,25 @@ def benchmark_tracker(
         environment=_environment(timed.device),
         cases=tuple(cases),
     )
+
+
+def _check_arguments(
+    sizes: Sequence[tuple[int, int]],
+    targets: Sequence[int],
+    steps: int,
+    warm_up: int,
+    threads: int | None,
+) -> None:
+    for name, values, least in (
+        ("targets", targets, 1),
+        ("steps", (steps,), 1),
+        ("warm_up", (warm_up,), 0),
+        ("threads", (1 if threads is None else threads,), 1),
+    ):
+        if not values or min(values) < least:
+            raise ValueError(f"{name} must be at least {least}, got {values}")
+    if not sizes:
+        raise ValueError("no image sizes to measure")
 
 
 def total_steps(

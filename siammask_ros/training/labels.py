@@ -9,6 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+MASK_WINDOW = 127
+MASK_STRIDE = 8
+MASK_FIRST = -32
+"""Position 0's mask window begins this many pixels left of the search patch: its centre,
+-32 + 63 = 31, is the centre of anchor position 0."""
+
 
 class AnchorLabels(NamedTuple):
     """Training targets of one batch; A anchors a position, S x S positions.
@@ -90,7 +96,13 @@ def encode_boxes(boxes_xyxy: Tensor, anchors_cxcywh: Tensor) -> Tensor:
 
 
 def mask_windows(
-    masks: Tensor, rows: Tensor, cols: Tensor, *, window: int, stride: int, first: int
+    masks: Tensor,
+    rows: Tensor,
+    cols: Tensor,
+    *,
+    window: int = MASK_WINDOW,
+    stride: int = MASK_STRIDE,
+    first: int = MASK_FIRST,
 ) -> Tensor:
     """Cut the mask window of one position a sample.
 

@@ -33,12 +33,6 @@ from siammask_ros.training.rendered import SceneTargets
 from siammask_ros.training.samples import SampleBatch, SampleDataset, collate
 from siammask_ros.training.sources import Clip, read_davis_clips, read_polygon_clips
 
-MASK_WINDOW = 127
-MASK_STRIDE = 8
-# Position 0's mask window begins this many pixels left of the search patch: its centre,
-# -32 + 63 = 31, is the centre of anchor position 0.
-MASK_FIRST = -32
-
 
 class NonFiniteLossError(RuntimeError):
     """The loss became NaN or infinite; the last checkpoint is from before it."""
@@ -89,7 +83,16 @@ def batch_losses(
     config: TrainingConfig,
     generator: torch.Generator,
 ) -> LossParts:
-    """Run the network on a batch and compare it with the labels."""
+    """Run the network on a batch and compare it with the labels.
+
+    Args:
+        network: in training mode, with a refiner.
+        batch: N samples.
+        anchors: (A*S*S, 4) float32 centre and size, search-patch pixels.
+        anchor_shape: (A, S, S).
+        config: loss settings and precision.
+        generator: draws where in a sample the mask is trained.
+    """
     labels = assign_anchors(
         batch.boxes_xyxy,
         batch.is_positive,
@@ -106,14 +109,7 @@ def batch_losses(
         output = network.search(batch.search_patches.float(), kernels)
         logits = network.refined_mask_at(output, rows, cols, has_target).float()
     score_logits, box_deltas = output.score_logits.float(), output.box_deltas.float()
-    target = mask_windows(
-        batch.masks[has_target],
-        rows,
-        cols,
-        window=MASK_WINDOW,
-        stride=MASK_STRIDE,
-        first=MASK_FIRST,
-    )
+    target = mask_windows(batch.masks[has_target], rows, cols)
     return LossParts(
         score_loss(score_logits, labels.labels, hardest=config.losses.hardest_negatives),
         box_loss(

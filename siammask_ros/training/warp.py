@@ -20,6 +20,8 @@ Affine = npt.NDArray[np.float64]
 
 # As in tracking: a bilinear tap covers two source pixels, shrinking further would alias.
 _SHRINK_WITHOUT_FILTER = 0.5
+# Source pixels beyond the patch's corners that sampling and shrinking may touch.
+_MARGIN = 4
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,7 @@ def warp_antialiased(
     value `border` (a number a channel).
     """
     width, height = size_wh
-    inverse = cv2.invertAffineTransform(warp)
-    right, bottom = width - 1, height - 1
-    corners = np.array([[0, 0, 1], [right, 0, 1], [0, bottom, 1], [right, bottom, 1]])
-    in_source = corners @ inverse.T  # 4x2
-    margin = 4
-    lower = np.floor(in_source.min(axis=0)).astype(int) - margin
-    upper = np.ceil(in_source.max(axis=0)).astype(int) + margin + 1
-    lower = np.clip(lower, 0, [source.shape[1], source.shape[0]])
-    upper = np.clip(upper, 0, [source.shape[1], source.shape[0]])
+    lower, upper = _covered_region(warp, size_wh, (source.shape[1], source.shape[0]))
     channels = source.shape[2:]
     if (upper <= lower).any():
         blank = np.empty((height, width, *channels), np.uint8)
@@ -114,6 +108,19 @@ def warp_antialiased(
         borderValue=border_value,
     )
     return np.asarray(warped, dtype=np.uint8)
+
+
+def _covered_region(
+    warp: Affine, size_wh: tuple[int, int], source_wh: tuple[int, int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First (x, y) and end (x, y) of the source pixels that a patch of `size_wh` can touch."""
+    inverse = cv2.invertAffineTransform(warp)
+    right, bottom = size_wh[0] - 1, size_wh[1] - 1
+    corners = np.array([[0, 0, 1], [right, 0, 1], [0, bottom, 1], [right, bottom, 1]])
+    in_source = corners @ inverse.T  # 4x2
+    lower = np.floor(in_source.min(axis=0)).astype(np.int64) - _MARGIN
+    upper = np.ceil(in_source.max(axis=0)).astype(np.int64) + _MARGIN + 1
+    return np.clip(lower, 0, source_wh), np.clip(upper, 0, source_wh)
 
 
 def bend(
