@@ -157,15 +157,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "clamp_before_fallback": True,
     },
     "compact": {
-        "mask_threshold": 0.5,
-        "change_penalty": 0.05,
+        "mask_threshold": 0.35,
+        "change_penalty": 0.04,
         "window_influence": 0.25,
         "size_smoothing": 0.4,
         "crop_filter": "area",
         "mask_alignment": "exact",
         "mask_border_value": 0.0,
         "clamp_before_fallback": True,
-        "mask_box_blend": 0.5,
     },
 }
 """Settings that differ from the defaults or that the source states, by preset name."""

@@ -226,7 +226,8 @@ def disc_logits(size: int, center_rc: tuple[float, float], radius: float) -> Ten
 @pytest.mark.parametrize("preset", ["davis", "compact"])
 def test_mask_lands_where_the_window_lies(image: np.ndarray, preset: str, mask_size: int) -> None:
     network = ScriptedNetwork(mask_size=mask_size)
-    tracker = SiamMaskTracker(network, TrackerConfig.preset(preset))
+    # The disc's probability passes one half at its radius.
+    tracker = SiamMaskTracker(network, TrackerConfig.preset(preset, mask_threshold=0.5))
     state = tracker.initialize(image, BOX)
     network.row, network.column = 13, 9
     half = (mask_size - 1) / 2
@@ -244,7 +245,7 @@ def test_mask_lands_where_the_window_lies(image: np.ndarray, preset: str, mask_s
 
 
 def test_exact_alignment_has_no_bias(image: np.ndarray, network: ScriptedNetwork) -> None:
-    tracker = SiamMaskTracker(network, TrackerConfig.preset("compact", mask_box_blend=0))
+    tracker = SiamMaskTracker(network, TrackerConfig.preset("compact"))
     state = tracker.initialize(image, BOX)
     network.mask_logits = disc_logits(127, (63, 63), 30)
     _, result = tracker.track(image, state)
@@ -345,7 +346,7 @@ def test_replace_moves_a_target(image: np.ndarray, network: ScriptedNetwork) -> 
 def test_mask_box_is_blended_where_it_is_plausible(
     image: np.ndarray, network: ScriptedNetwork
 ) -> None:
-    plain = SiamMaskTracker(network, TrackerConfig.preset("compact", mask_box_blend=0))
+    plain = SiamMaskTracker(network, TrackerConfig.preset("compact"))
     blended = SiamMaskTracker(network, TrackerConfig.preset("compact", mask_box_blend=0.5))
     state = plain.initialize(image, BOX)
     delta_of_size(network, plain, state)
@@ -446,7 +447,7 @@ def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]
         ("vot18", 0.15, 0.10, 0.41, 0.32),
         ("base", 0.30, 0.09, 0.39, 0.38),
         ("pysot", 0.15, 0.10, 0.41, 0.32),
-        ("compact", 0.50, 0.05, 0.25, 0.40),
+        ("compact", 0.35, 0.04, 0.25, 0.40),
     ],
 )
 def test_presets(

@@ -88,9 +88,7 @@ class Damped(torch.nn.Module):
 
 def run(preset: str) -> list[dict[str, Any]]:
     """Track the synthetic clip and note every frame."""
-    # One pixel of a random mask would move the next search, so its box stays out.
-    config = TrackerConfig.preset(preset, mask_box_blend=0)
-    tracker = SiamMaskTracker(Damped(synthetic_network()), config)
+    tracker = SiamMaskTracker(Damped(synthetic_network()), TrackerConfig.preset(preset))
     state = tracker.initialize(synthetic_frame(0), FIRST_BOX)
     rows = []
     for frame in range(1, FRAMES + 1):

@@ -81,7 +81,7 @@ def test_a_resumed_run_ends_with_the_same_weights(config: TrainingConfig, tmp_pa
         torch.testing.assert_close(second.network.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_training_lowers_the_loss(config: TrainingConfig, tmp_path: Path) -> None:
+def test_training_fits_one_batch(config: TrainingConfig, tmp_path: Path) -> None:
     config = dataclasses.replace(
         config,
         steps=60,
@@ -89,11 +89,16 @@ def test_training_lowers_the_loss(config: TrainingConfig, tmp_path: Path) -> Non
         samples=PLAIN_PAIRS,
         optimizer=dataclasses.replace(config.optimizer, warmup_steps=5, decay_steps=10),
     )
-    train(config, tmp_path / "run", show_progress=False)
-    rows = list(csv.DictReader((tmp_path / "run" / "tiny_metrics.csv").open()))
-    for part in ("score", "box", "mask"):
-        losses = [float(r[part]) for r in rows]
-        assert sum(losses[-10:]) < 0.8 * sum(losses[:10]), part
+    trainer = Trainer(config, tmp_path / "run")
+    batch = next(trainer._batches(read_clips(config)))
+    history = []
+    for _ in range(config.steps):
+        history.append(trainer._optimise(batch))
+        trainer.step += 1
+    first, last = history[0], history[-1]
+    assert last.score < 0.6 * first.score
+    assert last.box < 0.5 * first.box
+    assert last.mask < 0.5 * first.mask
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config: TrainingConfig, tmp_path: Path) -> None:
