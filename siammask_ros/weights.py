@@ -522,7 +522,7 @@ def _network_errors(address: str) -> Iterator[None]:
         ) from None
     except urllib.error.URLError as error:
         raise WeightsError("no network", f"{address} cannot be reached: {error.reason}") from None
-    except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException) as error:  # time-outs, resets, TLS faults
         detail = str(error) or type(error).__name__
         raise WeightsError(
             "interrupted", f"{address}: the connection broke: {detail}; fetch again to go on"

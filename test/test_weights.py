@@ -12,6 +12,7 @@ import http.server
 import io
 import re
 import socket
+import ssl
 import threading
 from pathlib import Path
 
@@ -252,6 +253,14 @@ def test_a_silent_server_is_named(get):
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/file.pth"
         message = failure("interrupted", get, address=address, timeout_s=0.2)
     assert "timed out" in message
+
+
+def test_a_fault_of_the_encryption_is_named(get, server, monkeypatch):
+    def broken_read(*_):
+        raise ssl.SSLError("record layer failure")
+
+    monkeypatch.setattr(http.client.HTTPResponse, "read", broken_read)
+    assert "record layer failure" in failure("interrupted", get)
 
 
 def test_a_full_disk_is_named(get, monkeypatch):
