@@ -120,11 +120,12 @@ class ClipResult:
     def summary(self) -> str:
         """Counts, rate, latency and J on one line."""
         report = self.report
-        work_ms = report["decode_ms"] + report["inference_ms"] + report["publish_ms"]
+        work_ms = {part: report[f"{part}_ms"] for part in ("decode", "inference", "publish")}
+        split = ", ".join(f"{part} {value:.1f}" for part, value in work_ms.items())
         parts = [
             f"{report['rate_hz']:.1f} frames/s (camera {report['camera_hz']:.1f})",
             f"{report['results']} of {report['sent']} images answered",
-            f"{work_ms:.0f} ms of work a frame",
+            f"{sum(work_ms.values()):.0f} ms of work a frame ({split})",
             f"latency {report['latency_p50_ms']:.0f} ms (95 % {report['latency_p95_ms']:.0f} ms)",
         ]
         if self.overlap:
