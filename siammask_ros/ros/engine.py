@@ -243,7 +243,7 @@ class TrackingEngine:
         stamp_ns: int,
         header: Any,
         decode: Callable[[], ImageBgr],
-        data_bytes: int = 0,
+        data_bytes: int,
     ) -> bool:
         """Hand in a camera's next frame (see `Frame`); returns at once.
 
@@ -288,15 +288,17 @@ class TrackingEngine:
         """
         with self._changed:
             camera = self._require_camera(camera_name)
-            if not requests:
-                raise RequestError("the request has no targets")
+        if not requests:
+            raise RequestError("the request has no targets")
+        try:
+            start = camera.buffer.find(stamp_ns)
+            size_wh = start.size_wh  # may decode, so nobody is kept waiting meanwhile
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+        with self._changed:
+            self._require_camera(camera_name)
             kept: Iterable[int] = () if replace else camera.targets
             target_ids = assign_ids([request.target_id for request in requests], kept)
-            try:
-                start = camera.buffer.find(stamp_ns)
-                size_wh = start.size_wh
-            except ValueError as error:
-                raise RequestError(str(error)) from error
             for target_id, request in zip(target_ids, requests, strict=True):
                 _check_box(target_id, request.box_xywh, size_wh)
             if replace:

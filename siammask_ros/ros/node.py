@@ -218,7 +218,13 @@ class SiamMaskNode(LifecycleNode):
             self._on_error(camera, error)
             return
         stamp_ns = stamp_to_ns(message.header.stamp)
-        if self._engine.add_frame(camera, stamp_ns=stamp_ns, header=message.header, decode=decode):
+        if self._engine.add_frame(
+            camera,
+            stamp_ns=stamp_ns,
+            header=message.header,
+            decode=decode,
+            data_bytes=len(message.data),
+        ):
             self._warn(self._sources[camera].topic, "time jumped back, older images are forgotten")
 
     def _on_result(

@@ -80,6 +80,7 @@ class Rig:
             stamp_ns=number * 1000,
             header=number,
             decode=decode or (lambda: image(number)),
+            data_bytes=0,
         )
 
     def wait(self, condition):

@@ -65,6 +65,12 @@ def test_frames_without_targets_are_answered(client):
     assert boxes.header.frame_id == "camera_optical"
 
 
+def test_frames_that_wait_count_with_their_data(node, client):
+    stamp_ns = stamp_to_ns(client.process().header.stamp)
+    held = node._engine._cameras[""].buffer.find(stamp_ns)
+    assert held.data_bytes == SIZE_WH[0] * SIZE_WH[1] * 3
+
+
 def test_target_is_reported_with_the_image_s_header(tracking):
     boxes = tracking.process()
     assert [box.target_id for box in boxes.boxes] == [1]
