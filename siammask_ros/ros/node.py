@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -351,8 +352,26 @@ def _decoder(message: Image | CompressedImage) -> Callable[[], Any]:
     return partial(decode_image, message)
 
 
+def _interrupt_once() -> None:
+    """Make the first SIGINT the only one: a terminal and launch both send it.
+
+    The second would interrupt the closing. To be called before `rclpy.init`, whose own handler
+    wakes the executor and then calls this one.
+    """
+    interrupted = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal interrupted
+        if not interrupted:
+            interrupted = True
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; 1 if its parameters are not acceptable."""
+    _interrupt_once()
     rclpy.init(args=args)
     try:
         node = SiamMaskNode()
@@ -374,6 +393,7 @@ def main(args: list[str] | None = None) -> int:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter ends in a moment
     return 0
 
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,9 @@ def test_whole_images_pass_from_process_to_process(start, weights):
     finally:
         client.close()
     assert stamps == sorted(set(stamps))
-    tracker.send_signal(signal.SIGINT)
+    for _ in range(3):  # as a terminal and launch do, each for itself
+        tracker.send_signal(signal.SIGINT)
+        time.sleep(0.01)
     output = tracker.communicate(timeout=WAIT_S)[0]
     assert tracker.returncode == 0, output
     assert "runs on cpu (device: auto)" in output
