@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from enum import Enum
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from siammask_ros.drawing import Image
+    from siammask_ros.geometry import Box
     from siammask_ros.longterm import LongTermTracker
     from siammask_ros.network import SiamMask
     from siammask_ros.offline import TrackedFrame
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 DEBUG_FLAG = "--debug"
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
-BOX_NUMBERS = 4
 BYTES_PER_MEGABYTE = 1e6
 SHEET_FRAMES = 8
 """Frames on the contact sheet of a video."""
@@ -95,25 +94,18 @@ def _root(
     """Options of every command."""
 
 
-Box4 = tuple[float, float, float, float]
-
-
-def parse_box(text: str) -> Box4:
+def parse_box(text: str) -> Box:
     """`x,y,width,height` in pixels.
 
     Raises:
         typer.BadParameter: the text is something else, or a side is not positive.
     """
+    from siammask_ros.geometry import parse_box_xywh
+
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != BOX_NUMBERS or not all(math.isfinite(number) for number in numbers):
-        raise typer.BadParameter(f"{text!r} is not x,y,width,height in pixels")
-    x, y, width, height = numbers
-    if width <= 0 or height <= 0:
-        raise typer.BadParameter(f"the box {text!r} has no area")
-    return x, y, width, height
+        return parse_box_xywh(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 class Preset(str, Enum):
@@ -173,11 +165,10 @@ def track(  # noqa: PLR0917 - typer calls it by name
     frames: Annotated[int, typer.Option("--frames", min=0, help="Number of frames; 0: all.")] = 0,
 ) -> None:
     """Follow targets through a video; without any output named, write VIDEO_tracked.mp4."""
-    from siammask_ros.geometry import Box
     from siammask_ros.offline import follow
     from siammask_ros.video import open_video
 
-    boxes = [Box(*parse_box(text)) for text in box]
+    boxes = [parse_box(text) for text in box]
     labels = label or []
     if labels and len(labels) != len(boxes):
         raise typer.BadParameter(f"{len(labels)} labels for {len(boxes)} boxes")

@@ -10,7 +10,7 @@ clockwise on screen.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -251,6 +251,24 @@ def box_iou_xyxy(first_xyxy: FloatArray, second_xyxy: FloatArray) -> FloatArray:
     union = first_area + second_area - intersection
     overlap: FloatArray = np.where(union > 0, intersection / np.where(union > 0, union, 1), 0.0)
     return overlap
+
+
+def parse_box_xywh(text: str) -> Box:
+    """The box that a person typed as `x,y,width,height`, in pixels.
+
+    Raises:
+        ValueError: not four finite numbers, or a side is not positive; the text is named.
+    """
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(fields(Box)) or not all(math.isfinite(number) for number in numbers):
+        raise ValueError(f"{text!r} is not x,y,width,height in pixels")
+    box = Box(*numbers)
+    if box.width <= 0 or box.height <= 0:
+        raise ValueError(f"the box {text!r} has no area")
+    return box
 
 
 def validate_box_xywh(

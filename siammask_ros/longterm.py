@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from siammask_ros.geometry import Box
     from siammask_ros.tracker import TrackerState, TrackResult
 
+MAX_TARGETS = 255
+"""Ids are the values of an 8-bit label image, 0 is the background."""
+
 
 class TargetStatus(IntEnum):
     """State of a target; the numbers are those of `siammask_msgs/RotatedBox`."""

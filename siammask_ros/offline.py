@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from siammask_ros.drawing import Image, OverlayItem
-from siammask_ros.longterm import Target, TargetResult, TargetStatus
+from siammask_ros.longterm import MAX_TARGETS, Target, TargetResult, TargetStatus
 from siammask_ros.results import ResultRow
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from siammask_ros.crop import ImageBgr
     from siammask_ros.geometry import Box
     from siammask_ros.video import VideoFrame
-
-MAX_TARGETS = 255
-"""Ids are the values of an 8-bit label image; 0 is the background."""
 
 
 class Follower(Protocol):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from siammask_ros.geometry import (
     box_iou,
     box_iou_xyxy,
     corners_to_box,
+    parse_box_xywh,
     polygon_area,
     validate_box_xywh,
     vot_region_to_box,
@@ -240,3 +242,19 @@ def test_bad_boxes_are_refused_by_name(box: object, message: str) -> None:
 
 def _as_set(corners: np.ndarray) -> set[tuple[float, ...]]:
     return {tuple(round(float(number), 6) + 0.0 for number in corner) for corner in corners}
+
+
+def test_a_typed_box_is_read() -> None:
+    assert parse_box_xywh("1, 2.5,30,40") == Box(1, 2.5, 30, 40)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "1,2,3,x", "1,2,3,nan", "", "1,2,3,4,5"])
+def test_a_typed_box_of_something_else_is_named(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} is not x,y,width,height")):
+        parse_box_xywh(text)
+
+
+@pytest.mark.parametrize("text", ["1,2,0,4", "1,2,3,-4"])
+def test_a_typed_box_has_an_area(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{text!r} has no area")):
+        parse_box_xywh(text)

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import cv2
 
 from siammask_ros.drawing import SheetSection, contact_sheet, evenly_spaced
-from siammask_ros.geometry import Box
+from siammask_ros.geometry import Box, parse_box_xywh
 from siammask_ros.results import ResultRow, frame_caption, read_results, write_results
 from siammask_ros.ros.demo_clips import (
     RENDERED_FRAMES,
@@ -77,7 +77,6 @@ MASKS_FOLDER = "masks"
 
 SHEET_COLUMNS = 4
 SHEET_ROWS_ONE_CLIP = 2
-BOX_NUMBERS = 4
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
 
@@ -508,12 +507,9 @@ def say(text: str) -> None:
 def parse_box(text: str) -> Box:
     """A box from `x,y,width,height`; what lies outside the image only the tracker can tell."""
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != BOX_NUMBERS or not all(math.isfinite(n) for n in numbers):
-        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels")
-    return Box(*numbers)
+        return parse_box_xywh(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:

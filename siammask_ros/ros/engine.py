@@ -19,11 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from siammask_ros.geometry import validate_box_xywh
-from siammask_ros.longterm import TargetResult, TargetStatus
+from siammask_ros.longterm import MAX_TARGETS, TargetResult, TargetStatus
 from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
-
-MAX_TARGETS = 255
-"""Ids are the values of an 8-bit label image, 0 is the background."""
 
 BYTES_PER_MEGABYTE = 1_000_000
 
