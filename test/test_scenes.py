@@ -18,7 +18,6 @@ from siammask_ros.scenes import (
     Actor,
     Keyframe,
     KeyframePath,
-    PairOptions,
     Role,
     SceneOptions,
     look_alike,
@@ -28,7 +27,6 @@ from siammask_ros.scenes import (
     random_shape_mask,
     random_sprite,
     random_texture,
-    render_pair,
     render_sequence,
     scenario,
     similarity,
@@ -327,78 +325,6 @@ def test_backdrop_is_repeatable_and_textured():
     assert (first == second).all()
     assert first.shape == (120, 160, 3)
     assert np.mean([random_backdrop(rng(s), SMALL).std() > 5 for s in range(20)]) > 0.8
-
-
-def test_pair_is_repeatable_and_has_its_target():
-    for seed in range(20):
-        pair = render_pair(rng(seed), (200, 160))
-        again = render_pair(rng(seed), (200, 160))
-        for first, second in zip(pair, again, strict=True):
-            assert (first == second).all()
-        assert pair.exemplar_bgr.shape == pair.search_bgr.shape == (160, 200, 3)
-        assert pair.exemplar_mask.shape == pair.search_mask.shape == (160, 200)
-        assert pair.exemplar_mask.dtype == np.bool_
-        assert pair.exemplar_mask.sum() > 40
-        assert not (pair.exemplar_bgr == pair.search_bgr).all()
-    assert not (render_pair(rng(0)).search_bgr == render_pair(rng(1)).search_bgr).all()
-
-
-def test_pair_keeps_to_its_options():
-    options = PairOptions(
-        target_side=(0.25, 0.25), max_shift=0.0, max_zoom=1.0, occluder_probability=0.0, warp=0.0
-    )
-    for seed in range(20):
-        pair = render_pair(rng(seed), (200, 200), options=options)
-        for mask in (pair.exemplar_mask, pair.search_mask):
-            # Limbs that swing over the body change the silhouette's area.
-            assert np.sqrt(mask.sum()) == pytest.approx(50, rel=0.12)
-        centers = [np.argwhere(mask).mean(axis=0) for mask in pair[1::2]]
-        assert np.linalg.norm(centers[0] - centers[1]) < 50
-
-
-def test_pair_can_lack_its_target_in_the_search_image():
-    options = PairOptions(absent_probability=1.0)
-    pairs = [render_pair(rng(seed), (120, 120), options=options) for seed in range(5)]
-    assert all(pair.exemplar_mask.any() and not pair.search_mask.any() for pair in pairs)
-
-
-def test_pair_occluders_leave_enough():
-    always = PairOptions(occluder_probability=1.0, min_visible=0.6, max_shift=0.0, max_zoom=1.0)
-    never = PairOptions(occluder_probability=0.0, max_shift=0.0, max_zoom=1.0)
-    shares = []
-    for seed in range(30):
-        # The occluder is drawn last, so both see the same target.
-        covered = render_pair(rng(seed), (200, 200), options=always).search_mask.sum()
-        whole = render_pair(rng(seed), (200, 200), options=never).search_mask.sum()
-        shares.append(covered / whole)
-    assert min(shares) >= 0.59
-    assert np.mean(np.array(shares) < 0.95) > 0.3
-
-
-def test_pair_before_a_photograph():
-    photograph = np.full((90, 130, 3), (10, 200, 30), np.uint8)
-    options = PairOptions(distractors=0, twin_probability=0.0, occluder_probability=0.0)
-    pair = render_pair(rng(3), (120, 120), options=options, backdrop=photograph)
-    around = pair.search_bgr[
-        ~cv2.dilate(pair.search_mask.astype(np.uint8), np.ones((25, 25))).astype(bool)
-    ]
-    assert around[:, 1].mean() > around[:, 0].mean() + 60
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"target_side": (0.5, 0.2)}, "0.5"),
-        ({"target_side": (0.0, 0.2)}, "target_side"),
-        ({"max_zoom": 0.5}, "max_zoom"),
-        ({"distractors": -1}, "-1"),
-        ({"twin_probability": 1.5}, "1.5"),
-        ({"warp": float("nan")}, "nan"),
-    ],
-)
-def test_pair_options_are_checked(changes, words):
-    with pytest.raises(ValueError, match=words):
-        PairOptions(**changes)
 
 
 def test_waves_stay_within_their_bounds():

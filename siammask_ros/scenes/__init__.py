@@ -5,7 +5,6 @@
 from siammask_ros.scenes.compositing import paste, similarity, soft_mask
 from siammask_ros.scenes.motion import Keyframe, KeyframePath
 from siammask_ros.scenes.options import SCENARIOS, Actor, Role, SceneOptions, scenario
-from siammask_ros.scenes.pairs import PairOptions, RenderedPair, render_pair
 from siammask_ros.scenes.sequence import SceneFrame, render_sequence
 from siammask_ros.scenes.shapes import random_shape_mask
 from siammask_ros.scenes.sprites import Sprite, look_alike, random_backdrop, random_sprite
@@ -16,8 +15,6 @@ __all__ = [
     "Actor",
     "Keyframe",
     "KeyframePath",
-    "PairOptions",
-    "RenderedPair",
     "Role",
     "SceneFrame",
     "SceneOptions",
@@ -30,7 +27,6 @@ __all__ = [
     "random_shape_mask",
     "random_sprite",
     "random_texture",
-    "render_pair",
     "render_sequence",
     "scenario",
     "similarity",
