@@ -19,6 +19,7 @@ import math
 import os
 import re
 import tempfile
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -60,7 +61,7 @@ class VideoFrame:
     image_bgr: Image
 
 
-class Video:
+class Video(ABC):
     """A source of frames, read once from start to end; a context manager.
 
     Attributes:
@@ -73,10 +74,11 @@ class Video:
     fps: float
     frame_count: int | None
 
+    @abstractmethod
     def __iter__(self) -> Iterator[VideoFrame]:
-        raise NotImplementedError
+        """Read the frames."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  a folder holds nothing open
         """Let go of the file; nothing can be read after."""
 
     def __enter__(self) -> Self:

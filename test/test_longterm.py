@@ -25,7 +25,6 @@ from siammask_ros.longterm import (
 )
 from siammask_ros.masks import ImageRegion
 from siammask_ros.network import load_network
-from siammask_ros.network.checkpoints import BUNDLED
 from siammask_ros.tracker import SiamMaskTracker, TrackerState, TrackResult
 
 if TYPE_CHECKING:
@@ -401,8 +400,6 @@ def test_config_names_what_is_wrong(bad: dict[str, Any], message: str) -> None:
 
 
 def test_real_target_is_lost_and_found_again(shared_dir: Path) -> None:
-    if not BUNDLED["compact"].is_file():
-        pytest.skip("the compact checkpoint is not there")
     folder = shared_dir / "davis16-train"
     images = [
         cv2.imread(str(folder / "JPEGImages" / "bear" / f"{frame:05d}.jpg")) for frame in range(4)
