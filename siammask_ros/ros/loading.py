@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from siammask_ros.network import SiamMask
 
 WARM_UP_SIDE = 256
+SMALL_NETWORK = 3_000_000
+"""Parameters; `compact` has 0.6 million, ResNet-50 variants more than 20."""
 
 
 def choose_device(wish: str) -> str:
@@ -46,9 +49,21 @@ def load_fused_network(settings: Settings, device: str) -> SiamMask:
 
     from siammask_ros.network import fuse_for_inference, load_network
 
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
-    return fuse_for_inference(load_network(settings.weights, device=device))
+    network = fuse_for_inference(load_network(settings.weights, device=device))
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    torch.set_num_threads(settings.threads or suitable_threads(parameters))
+    return network
+
+
+def suitable_threads(parameters: int) -> int:
+    """CPU threads for a network with so many parameters.
+
+    A small network gains little by a second thread, and loses much when another process keeps
+    one of the cores busy: its threads wait for each other in every layer.
+    """
+    if parameters < SMALL_NETWORK:
+        return 1
+    return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
 def build_tracker(network: SiamMask, settings: Settings) -> LongTermTracker:

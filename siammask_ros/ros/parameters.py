@@ -74,7 +74,9 @@ class Settings:
         AUTO, "Where the network runs: auto, cpu, cuda or cuda:N. CUDA that is absent is an error."
     )
     threads: int = _parameter(
-        0, "CPU threads of the network; 0 leaves the choice to torch.", between=(0, 256)
+        0,
+        "CPU threads of the network; 0: one for a small network such as compact, else all cores.",
+        between=(0, 256),
     )
     preset: str = _parameter(
         AUTO,
