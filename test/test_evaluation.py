@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -18,13 +19,18 @@ import pytest
 from siammask_ros.evaluation import (
     REFERENCE_TRACKERS,
     Always,
+    Conditions,
     Convention,
     LabelledFrame,
     NeverMoves,
     OpenCvTracker,
     RenderedSequence,
+    SequenceGroup,
     TruthReplay,
     box_overlap,
+    calibration,
+    calibration_csv,
+    comparison_csv,
     comparison_markdown,
     evaluate,
     evaluate_davis,
@@ -32,11 +38,16 @@ from siammask_ros.evaluation import (
     evaluation_json,
     evaluation_markdown,
     frames_csv,
+    parse_groups,
     read_davis,
     reference_factory,
     region_similarity,
+    separation,
     separation_auc,
+    separation_csv,
     sequences_csv,
+    track_sequence,
+    write_comparison,
     write_report,
 )
 from siammask_ros.evaluation.reference import BoxResult, MaskResult
@@ -230,12 +241,129 @@ def test_confidence_separates_lost_from_fine():
     sure = Scripted(sequence, (0.9, 0.8, 0.2, 0.1, 0.0), right)
     scores = run([sequence], Always(sure))
     # The last frame, sure of nothing and yet right, does not count.
+    lost, poor = scores.separations
+    assert lost == (0.1, 1.0, 2, 2, pytest.approx(0.85), pytest.approx(0.15))
+    assert poor == (0.3, *lost[1:])
     assert scores.confidence_auc == 1.0
-    assert scores.confidence_fine.tolist() == [0.9, 0.8]
-    assert scores.confidence_lost.tolist() == [0.2, 0.1]
     assert scores.lost_share == 0.5
+    assert [each.confidence for each in scores.calibration] == [0.1, 0.2, 0.8, 0.9]
+    assert [each.region_similarity for each in scores.calibration] == [0, 0, 1, 1]
     mixed = Scripted(sequence, (0.9, 0.1, 0.5, 0.05, 0.0), right)
     assert run([sequence], Always(mixed)).confidence_auc == 0.75
+
+
+def test_separation_by_hand():
+    similar = [0.9, 0.5, 0.4, 0.25, 0.05, 0.0]
+    sure = [0.8, 0.6, 0.1, 0.7, 0.2, math.nan]
+    # Fine 0.8 and 0.6; lost 0.2, or 0.7 and 0.2; J of 0.4 is neither.
+    assert separation(sure, similar, 0.1) == (0.1, 1.0, 2, 1, pytest.approx(0.7), 0.2)
+    assert separation(sure, similar, 0.3) == (0.3, 0.75, 2, 2, *map(pytest.approx, (0.7, 0.45)))
+    nothing = separation([0.5], [0.9])
+    assert nothing[2:4] == (1, 0)
+    assert math.isnan(nothing.auc)
+    assert math.isnan(nothing.lost_median)
+    with pytest.raises(ValueError, match="2 confidences for 1 frames"):
+        separation([0.5, 0.6], [0.9])
+    with pytest.raises(ValueError, match=r"fine from J of 0\.5, so not lost below 0\.6"):
+        separation([0.5], [0.9], 0.6)
+
+
+def test_calibration_puts_every_frame_in_one_bin():
+    rng = np.random.default_rng(1)
+    sure = rng.random(237)
+    similar = rng.random(237)
+    bins = calibration(sure, similar)
+    assert len(bins) == 10
+    assert sum(each.frames for each in bins) == 237
+    assert {each.frames for each in bins} <= {23, 24}
+    order = np.argsort(sure)
+    first = order[: bins[0].frames]
+    assert bins[0].lowest == sure.min()
+    assert bins[0].highest == sure[first].max() < bins[1].lowest
+    assert bins[0].region_similarity == pytest.approx(similar[first].mean())
+    assert bins[0].lost_share == pytest.approx((similar[first] < 0.1).mean())
+    mean = sum(each.frames * each.confidence for each in bins) / 237
+    assert mean == pytest.approx(sure.mean())
+
+
+def test_calibration_keeps_equal_confidences_together():
+    bins = calibration([1.0] * 9 + [0.5], [0.8] * 9 + [0.2])
+    assert [(each.lowest, each.highest, each.frames) for each in bins] == [
+        (0.5, 0.5, 1),
+        (1.0, 1.0, 9),
+    ]
+    assert calibration([0.3], [1.0]) == ((0.3, 0.3, 1, 0.3, 1.0, 0.0),)
+    assert calibration([math.nan], [1.0]) == ()
+    with pytest.raises(ValueError, match="at least 1 bin"):
+        calibration([0.3], [1.0], bins=0)
+
+
+def test_groups_are_read_from_text_and_file(tmp_path):
+    expected = (SequenceGroup("A", ("bear", "bus")), SequenceGroup("far away", ("bus",)))
+    assert parse_groups(" A = bear, bus; far away=bus ;") == expected
+    path = tmp_path / "groups.yaml"
+    path.write_text("A: [bear, bus]\nfar away:\n  - bus\n")
+    assert parse_groups(str(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no groups in ''"),
+        ("bear,bus", "not a group: 'bear,bus'"),
+        ("=bear", "not a group"),
+        ("A=", "'A' has no sequences"),
+        ("A=bear,bear", "in group 'A' twice: bear"),
+        ("A=bear;A=bus", "among the groups twice: A"),
+    ],
+)
+def test_groups_that_are_none_are_named(text, words):
+    with pytest.raises(ValueError, match=words):
+        parse_groups(text)
+
+
+@pytest.mark.parametrize("text", ["- bear", "A: bear", "A: [1, 2]", "A: [bear", "\xff"])
+def test_group_files_that_are_none_are_named(tmp_path, text):
+    path = tmp_path / "groups.yml"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"groups\.yml: not"):
+        parse_groups(str(path))
+    with pytest.raises(FileNotFoundError):
+        parse_groups(str(tmp_path / "none.yaml"))
+
+
+def test_groups_have_means_of_their_own():
+    sequences = [MovingSquare("a", 5, 2), MovingSquare("b", 9, 1), MovingSquare("c", 5, 0)]
+    groups = (SequenceGroup("moving", ("b", "a")), SequenceGroup("still", ("c",)))
+    scores = run(sequences, Always(NeverMoves()), groups=groups)
+    moving, still = (scores.part(group) for group in scores.groups)
+    assert [score.name for score in moving.sequences] == ["b", "a"]
+    assert moving.region_similarity == pytest.approx(
+        np.mean([score.region_similarity for score in scores.sequences[:2]])
+    )
+    assert still.region_similarity == 1.0
+    assert len(moving.counted) == 7 + 3
+    with pytest.raises(ValueError, match="group moving: not evaluated: b"):
+        run(sequences[::2], Always(NeverMoves()), groups=groups)
+
+
+def test_times_say_what_they_were_taken_with():
+    scores = run([MovingSquare()], Always(NeverMoves()), device="a CPU", threads=1)
+    assert scores.conditions == ("a CPU", 1, 1)
+    assert scores.conditions.words == "a CPU, 1 thread"
+    assert Conditions("", 2, 3).words.startswith("2 threads, 3 processes at a time")
+    times = [frame.milliseconds for frame in scores.sequences[0].frames]
+    assert scores.milliseconds == np.median(times)
+    assert scores.milliseconds < scores.milliseconds_p99 <= max(times)
+
+
+def test_tracked_frames_are_those_of_the_sequence():
+    sequence = MovingSquare(frames=4)
+    tracked = list(track_sequence(sequence, TruthReplay))
+    assert [each.frame for each in tracked] == [0, 1, 2, 3]
+    assert tracked[0].result is None
+    for each in tracked[1:]:
+        assert (each.result.mask == sequence.frame(each.frame).mask).all()
 
 
 @pytest.mark.parametrize(
@@ -394,22 +522,61 @@ def test_opencv_tracker_that_finds_nothing_keeps_the_box():
 
 @pytest.fixture
 def scores():
-    """One followed, one not, one frame without the target."""
-    return run([MovingSquare("a", gone=(2,)), MovingSquare("b", 6, 4)], Always(NeverMoves()))
+    """One followed, one not, one frame without the target; confidence unknown."""
+    sequences = [MovingSquare("a", gone=(2,)), MovingSquare("b", 6, 4)]
+    groups = (SequenceGroup("first", ("a",)),)
+    return run(sequences, Always(NeverMoves()), groups=groups, device="a CPU", threads=1)
+
+
+@pytest.fixture
+def sure_scores():
+    """Sure of the two frames that are right, less so of the two that are lost."""
+    sequence = MovingSquare("c", frames=5)
+    script = Scripted(sequence, (0.9, 0.8, 0.2, 0.1), (True, True, False, False))
+    return run([sequence], Always(script), convention=Convention.TRACKED)
+
+
+def read_csv(text):
+    return list(csv.DictReader(io.StringIO(text)))
 
 
 def test_csv_reads_back(scores):
-    rows = list(csv.DictReader(io.StringIO(sequences_csv(scores))))
+    rows = read_csv(sequences_csv(scores))
     assert [row["sequence"] for row in rows] == ["a", "b"]
     assert float(rows[1]["region_similarity"]) == pytest.approx(
         scores.sequences[1].region_similarity, abs=1e-5
     )
     assert rows[0]["confidence"] == ""
-    frames = list(csv.DictReader(io.StringIO(frames_csv(scores))))
+    frames = read_csv(frames_csv(scores))
     assert len(frames) == 4 + 5
     assert [row["counted"] for row in frames[:4]] == ["1", "1", "1", "0"]
     assert frames[1]["box_iou"] == ""
     assert frames[1]["frame"] == "2"
+
+
+def test_csv_of_the_confidence_reads_back(scores, sure_scores):
+    lost, poor = read_csv(separation_csv(sure_scores))
+    assert (lost["group"], lost["below"], lost["auc"]) == ("all", "0.1", "1")
+    assert (poor["below"], poor["fine_frames"], poor["lost_frames"]) == ("0.3", "2", "2")
+    groups = [row["group"] for row in read_csv(separation_csv(scores))]
+    assert groups == ["all", "all", "first", "first"]
+    bins = read_csv(calibration_csv(sure_scores))
+    assert [row["confidence"] for row in bins] == ["0.1", "0.2", "0.8", "0.9"]
+    assert read_csv(calibration_csv(scores)) == []
+
+
+def test_csv_of_a_comparison_reads_back(scores):
+    trained = dataclasses.replace(scores, tracker="u", training_step=300)
+    rows = read_csv(comparison_csv([scores, trained]))
+    assert [(row["tracker"], row["training_step"], row["group"]) for row in rows] == [
+        ("t", "", "all"),
+        ("t", "", "first"),
+        ("u", "300", "all"),
+        ("u", "300", "first"),
+    ]
+    assert float(rows[1]["region_similarity"]) == pytest.approx(
+        scores.sequences[0].region_similarity, abs=1e-5
+    )
 
 
 def test_json_has_no_nan(scores):
@@ -422,6 +589,11 @@ def test_json_has_no_nan(scores):
     assert content["confidence_auc"] is None
     assert content["sequences"][0]["frames"][1]["box_iou"] is None
     assert content["sequences"][1]["name"] == "b"
+    assert content["groups"][0]["sequences"] == ["a"]
+    assert content["groups"][0]["box_iou"] == scores.sequences[0].box_iou
+    assert (content["device"], content["threads"], content["jobs"]) == ("a CPU", 1, 1)
+    assert content["p99_ms"] == scores.milliseconds_p99
+    assert [each["lost_frames"] for each in content["separations"]] == [0, 0]
 
 
 def test_markdown_states_numbers_and_convention(scores):
@@ -429,10 +601,23 @@ def test_markdown_states_numbers_and_convention(scores):
     assert "first and last frame not counted (DAVIS-2016)" in text
     mean = next(line for line in text.splitlines() if line.startswith("| **mean**"))
     assert f" {scores.region_similarity:.3f} " in mean
+    (group,) = [line for line in text.splitlines() if line.startswith("| **mean of first** | 3 |")]
+    assert f" {scores.sequences[0].region_similarity:.3f} " in group
+    assert "does not say how sure" in text
+    assert f"{scores.milliseconds_p99:.1f} ms a frame" in text
+    assert "a CPU, 1 thread." in text
     assert "nan" not in text
     table = comparison_markdown([scores, scores]).splitlines()
     assert len(table) == 4
-    assert {line.count("|") for line in table} == {7}
+    assert "| J, first | box IoU, first |" in table[0]
+    assert {line.count("|") for line in table} == {11}
+
+
+def test_markdown_says_what_the_confidence_is_worth(sure_scores):
+    lines = evaluation_markdown(sure_scores).splitlines()
+    assert "| J < 0.1 | 2 | 2 | 1.000 | 0.850 | 0.150 |" in lines
+    assert "| J < 0.3 | 2 | 2 | 1.000 | 0.850 | 0.150 |" in lines
+    assert "| 0.8000 to 0.8000 | 1 | 0.800 | 1.000 | 0.000 |" in lines
 
 
 def test_report_is_written_whole(tmp_path, scores, monkeypatch):
@@ -442,10 +627,16 @@ def test_report_is_written_whole(tmp_path, scores, monkeypatch):
         "report.json",
         "sequences.csv",
         "frames.csv",
+        "separation.csv",
+        "calibration.csv",
+        "groups.csv",
     ]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(
         path.name for path in written
     )
+    compared = write_comparison(tmp_path / "new", [scores])
+    assert [path.name for path in compared] == ["comparison.md", "comparison.csv"]
+    assert compared[0].read_text() == comparison_markdown([scores])
     old = tmp_path / "old.txt"
     write_whole(old, "before")
 

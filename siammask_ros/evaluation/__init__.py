@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy of a tracker on labelled video: mask and box overlap, confidence, time."""
 
+from siammask_ros.evaluation.confidence import (
+    CalibrationBin,
+    Separation,
+    calibration,
+    separation,
+    separation_auc,
+)
 from siammask_ros.evaluation.davis import DavisSequence, read_davis
 from siammask_ros.evaluation.evaluate import (
-    Convention,
-    Evaluation,
-    FrameScore,
-    SequenceScore,
+    TrackedFrame,
     evaluate,
     evaluate_davis,
     evaluate_sequence,
+    track_sequence,
 )
-from siammask_ros.evaluation.measures import box_overlap, region_similarity, separation_auc
+from siammask_ros.evaluation.groups import SequenceGroup, parse_groups
+from siammask_ros.evaluation.measures import box_overlap, region_similarity
 from siammask_ros.evaluation.protocol import (
     LabelledFrame,
     LabelledSequence,
@@ -30,17 +36,30 @@ from siammask_ros.evaluation.reference import (
 )
 from siammask_ros.evaluation.rendered import RenderedSequence
 from siammask_ros.evaluation.report import (
+    calibration_csv,
+    comparison_csv,
     comparison_markdown,
     evaluation_json,
     evaluation_markdown,
     frames_csv,
+    separation_csv,
     sequences_csv,
+    write_comparison,
     write_report,
+)
+from siammask_ros.evaluation.scores import (
+    Conditions,
+    Convention,
+    Evaluation,
+    FrameScore,
+    SequenceScore,
 )
 
 __all__ = [
     "REFERENCE_TRACKERS",
     "Always",
+    "CalibrationBin",
+    "Conditions",
     "Convention",
     "DavisSequence",
     "Evaluation",
@@ -51,11 +70,17 @@ __all__ = [
     "OpenCvTracker",
     "RenderedSequence",
     "Result",
+    "Separation",
+    "SequenceGroup",
     "SequenceScore",
+    "TrackedFrame",
     "Tracker",
     "TrackerFactory",
     "TruthReplay",
     "box_overlap",
+    "calibration",
+    "calibration_csv",
+    "comparison_csv",
     "comparison_markdown",
     "evaluate",
     "evaluate_davis",
@@ -63,10 +88,15 @@ __all__ = [
     "evaluation_json",
     "evaluation_markdown",
     "frames_csv",
+    "parse_groups",
     "read_davis",
     "reference_factory",
     "region_similarity",
+    "separation",
     "separation_auc",
+    "separation_csv",
     "sequences_csv",
+    "track_sequence",
+    "write_comparison",
     "write_report",
 ]

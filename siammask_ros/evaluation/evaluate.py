@@ -4,167 +4,80 @@
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from enum import Enum
-from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
-import numpy as np
 
 from siammask_ros.evaluation.davis import read_davis
-from siammask_ros.evaluation.measures import box_overlap, region_similarity, separation_auc
+from siammask_ros.evaluation.groups import repeated
+from siammask_ros.evaluation.measures import box_overlap, region_similarity
+from siammask_ros.evaluation.scores import (
+    Conditions,
+    Convention,
+    Evaluation,
+    FrameScore,
+    SequenceScore,
+)
 from siammask_ros.geometry import Box
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from numpy.typing import NDArray
-
-    from siammask_ros.evaluation.protocol import LabelledSequence, TrackerFactory
-
-LOST_BELOW = 0.1
-"""A frame counts as lost where J is less than this."""
-FINE_FROM = 0.5
-"""A frame counts as fine where J is at least this."""
-
-
-class Convention(Enum):
-    """Which frames enter the means. The first is always given, so it never does."""
-
-    DAVIS = "davis"
-    """As the official DAVIS-2016 evaluation: the last frame does not count either."""
-    TRACKED = "tracked"
-    """Every frame after the first."""
-
-    @property
-    def words(self) -> str:
-        """The convention in a sentence, for reports."""
-        if self is Convention.DAVIS:
-            return "first and last frame not counted (DAVIS-2016)"
-        return "first frame not counted, last frame counted"
+    from siammask_ros.evaluation.groups import SequenceGroup
+    from siammask_ros.evaluation.protocol import (
+        LabelledFrame,
+        LabelledSequence,
+        Result,
+        TrackerFactory,
+    )
 
 
-class FrameScore(NamedTuple):
-    """One tracked frame.
+class TrackedFrame(NamedTuple):
+    """A frame and what the tracker made of it.
 
     Attributes:
-        frame: its number, from 1 (frame 0 is given).
-        region_similarity: J, 0 to 1.
-        box_iou: overlap of the boxes, 0 to 1; NaN where the target is not to be seen.
-        confidence: the tracker's; NaN if it does not say.
-        milliseconds: time of `track` and of the full-size mask.
-        counted: whether it enters the means.
+        frame: its number; 0 is the one the tracker was started on.
+        labelled: image and true mask.
+        result: the tracker's; None for the frame it was started on.
+        milliseconds: time of `track` and of the full-size mask, or of `initialize`.
     """
 
     frame: int
-    region_similarity: float
-    box_iou: float
-    confidence: float
+    labelled: LabelledFrame
+    result: Result | None
     milliseconds: float
-    counted: bool
 
 
-@dataclass(frozen=True)
-class SequenceScore:
-    """Scores of a sequence; means are over the counted frames."""
+def track_sequence(
+    sequence: LabelledSequence, tracker_factory: TrackerFactory
+) -> Iterator[TrackedFrame]:
+    """Start a tracker on the box around the first mask and follow; one item a frame.
 
-    name: str
-    frames: tuple[FrameScore, ...]
-    initialize_ms: float
+    The box is the smallest around the mask's pixels, width and height counted in pixels, as
+    `cv2.boundingRect` gives it to the official code.
 
-    @cached_property
-    def counted(self) -> tuple[FrameScore, ...]:
-        """The frames that enter the means."""
-        return tuple(frame for frame in self.frames if frame.counted)
-
-    @property
-    def region_similarity(self) -> float:
-        """Mean J."""
-        return _mean(frame.region_similarity for frame in self.counted)
-
-    @property
-    def box_iou(self) -> float:
-        """Mean box overlap over the frames that show the target."""
-        return _mean(frame.box_iou for frame in self.counted)
-
-    @property
-    def confidence(self) -> float:
-        """Mean confidence; NaN if the tracker has none."""
-        return _mean(frame.confidence for frame in self.counted)
-
-    @property
-    def milliseconds(self) -> float:
-        """Median time of a frame."""
-        return float(np.median([frame.milliseconds for frame in self.frames]))
-
-    @property
-    def lost_share(self) -> float:
-        """Share of counted frames with J under `LOST_BELOW`."""
-        return _mean(float(frame.region_similarity < LOST_BELOW) for frame in self.counted)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of a tracker on a data set; the means weigh every sequence alike, as DAVIS does."""
-
-    tracker: str
-    dataset: str
-    convention: Convention
-    sequences: tuple[SequenceScore, ...]
-
-    @property
-    def region_similarity(self) -> float:
-        """Mean over sequences of mean J."""
-        return _mean(score.region_similarity for score in self.sequences)
-
-    @property
-    def box_iou(self) -> float:
-        """Mean over sequences of mean box overlap."""
-        return _mean(score.box_iou for score in self.sequences)
-
-    @property
-    def milliseconds(self) -> float:
-        """Median time over all frames."""
-        times = [frame.milliseconds for score in self.sequences for frame in score.frames]
-        return float(np.median(times))
-
-    @property
-    def lost_share(self) -> float:
-        """Mean over sequences of the share of lost frames."""
-        return _mean(score.lost_share for score in self.sequences)
-
-    @property
-    def confidence_fine(self) -> NDArray[np.float64]:
-        """Confidences of the counted frames with J of at least `FINE_FROM`."""
-        return self._confidences(FINE_FROM, math.inf)
-
-    @property
-    def confidence_lost(self) -> NDArray[np.float64]:
-        """Confidences of the counted frames with J under `LOST_BELOW`."""
-        return self._confidences(-math.inf, LOST_BELOW)
-
-    @property
-    def confidence_auc(self) -> float:
-        """Chance that a fine frame has a higher confidence than a lost one; NaN without either."""
-        return separation_auc(self.confidence_fine, self.confidence_lost)
-
-    def _confidences(self, low: float, high: float) -> NDArray[np.float64]:
-        return np.array(
-            [
-                frame.confidence
-                for score in self.sequences
-                for frame in score.counted
-                if low <= frame.region_similarity < high
-            ],
-            np.float64,
-        )
+    Raises:
+        ValueError: the first mask is empty.
+    """
+    tracker = tracker_factory(sequence)
+    first = sequence.frame(0)
+    box = Box.from_mask(first.mask)
+    if box is None:
+        raise ValueError(f"sequence {sequence.name}: the mask of the first frame is empty")
+    started = time.perf_counter()
+    state = tracker.initialize(first.image_bgr, box.xywh)
+    yield TrackedFrame(0, first, None, _milliseconds_since(started))
+    for index in range(1, len(sequence)):
+        labelled = sequence.frame(index)
+        started = time.perf_counter()
+        state, result = tracker.track(labelled.image_bgr, state)
+        _ = result.mask  # made on first use, and part of the work
+        yield TrackedFrame(index, labelled, result, _milliseconds_since(started))
 
 
 def evaluate_sequence(
@@ -173,10 +86,7 @@ def evaluate_sequence(
     *,
     convention: Convention = Convention.DAVIS,
 ) -> SequenceScore:
-    """Start a tracker on the box around the first mask, follow, and score every frame.
-
-    The box is the smallest around the mask's pixels, width and height counted in pixels, as
-    `cv2.boundingRect` gives it to the official code.
+    """Track a sequence as `track_sequence` does, and score every frame.
 
     Raises:
         ValueError: the first mask is empty, or no frame is left to count.
@@ -184,28 +94,19 @@ def evaluate_sequence(
     least = 3 if convention is Convention.DAVIS else 2
     if len(sequence) < least:
         raise ValueError(f"sequence {sequence.name}: {len(sequence)} frames, at least {least}")
-    tracker = tracker_factory(sequence)
-    first = sequence.frame(0)
-    box = Box.from_mask(first.mask)
-    if box is None:
-        raise ValueError(f"sequence {sequence.name}: the mask of the first frame is empty")
-    started = time.perf_counter()
-    state = tracker.initialize(first.image_bgr, box.xywh)
-    initialize_ms = _milliseconds_since(started)
+    initialize_ms = 0.0
     frames = []
-    for index in range(1, len(sequence)):
-        image_bgr, truth = sequence.frame(index)
-        started = time.perf_counter()
-        state, result = tracker.track(image_bgr, state)
-        mask = result.mask
-        elapsed = _milliseconds_since(started)
+    for index, labelled, result, milliseconds in track_sequence(sequence, tracker_factory):
+        if result is None:
+            initialize_ms = milliseconds
+            continue
         frames.append(
             FrameScore(
                 index,
-                region_similarity(mask, truth),
-                box_overlap(result.box_xywh, truth),
+                region_similarity(result.mask, labelled.mask),
+                box_overlap(result.box_xywh, labelled.mask),
                 float(result.confidence),
-                elapsed,
+                milliseconds,
                 convention is Convention.TRACKED or index < len(sequence) - 1,
             )
         )
@@ -221,6 +122,8 @@ def evaluate(
     convention: Convention = Convention.DAVIS,
     jobs: int = 1,
     threads: int | None = None,
+    device: str = "",
+    groups: Sequence[SequenceGroup] = (),
     on_sequence: Callable[[SequenceScore], None] | None = None,
 ) -> Evaluation:
     """Score a tracker on sequences.
@@ -236,20 +139,15 @@ def evaluate(
         jobs: processes; 1 runs in this one. Timings of several jobs disturb each other.
         threads: threads of OpenCV and torch in each process; left alone if None and jobs is 1,
             else 1.
+        device: what the tracker computes on, for the report.
+        groups: sequences that get means of their own.
         on_sequence: called with each score as it comes, in any order.
 
     Raises:
-        ValueError: no sequences, one named twice, fewer than one job, or a sequence that cannot be
-            scored.
+        ValueError: no sequences, one named twice, a group of others, fewer than one job, or a
+            sequence that cannot be scored.
     """
-    if not sequences:
-        raise ValueError("no sequences to evaluate")
-    names = [sequence.name for sequence in sequences]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"sequence names must differ, found twice: {', '.join(twice)}")
-    if jobs < 1:
-        raise ValueError(f"jobs must be at least 1, got {jobs}")
+    _check_arguments([sequence.name for sequence in sequences], groups, jobs)
     if jobs == 1:
         _limit_threads(threads)
         scores = _in_this_process(sequences, tracker_factory, convention)
@@ -260,8 +158,28 @@ def evaluate(
         by_name[score.name] = score
         if on_sequence is not None:
             on_sequence(score)
-    ordered = tuple(by_name[sequence.name] for sequence in sequences)
-    return Evaluation(tracker_name, dataset_name, convention, ordered)
+    return Evaluation(
+        tracker_name,
+        dataset_name,
+        convention,
+        tuple(by_name[sequence.name] for sequence in sequences),
+        Conditions(device, _threads() if jobs == 1 else threads or 1, jobs),
+        tuple(groups),
+    )
+
+
+def _check_arguments(names: Sequence[str], groups: Sequence[SequenceGroup], jobs: int) -> None:
+    if not names:
+        raise ValueError("no sequences to evaluate")
+    twice = repeated(names)
+    if twice:
+        raise ValueError(f"sequence names must differ, found twice: {', '.join(twice)}")
+    for group in groups:
+        others = [name for name in group.sequences if name not in names]
+        if others:
+            raise ValueError(f"group {group.name}: not evaluated: {', '.join(others)}")
+    if jobs < 1:
+        raise ValueError(f"jobs must be at least 1, got {jobs}")
 
 
 def evaluate_davis(
@@ -274,6 +192,8 @@ def evaluate_davis(
     convention: Convention = Convention.DAVIS,
     jobs: int = 1,
     threads: int | None = None,
+    device: str = "",
+    groups: Sequence[SequenceGroup] = (),
     on_sequence: Callable[[SequenceScore], None] | None = None,
 ) -> Evaluation:
     """Score a tracker on a DAVIS folder; see `read_davis` and `evaluate`."""
@@ -285,6 +205,8 @@ def evaluate_davis(
         convention=convention,
         jobs=jobs,
         threads=threads,
+        device=device,
+        groups=groups,
         on_sequence=on_sequence,
     )
 
@@ -353,11 +275,11 @@ def _limit_threads(threads: int | None) -> None:
         torch.set_num_threads(threads)
 
 
+def _threads() -> int:
+    """Threads that the tracker computes with here."""
+    torch = sys.modules.get("torch")
+    return int(cv2.getNumThreads() if torch is None else torch.get_num_threads())
+
+
 def _milliseconds_since(started: float) -> float:
     return (time.perf_counter() - started) * 1000.0
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Mean without NaNs; NaN of nothing."""
-    kept = [value for value in values if not math.isnan(value)]
-    return math.fsum(kept) / len(kept) if kept else math.nan

@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measures of one frame, and of how well a confidence tells lost from found."""
+"""Measures of one frame."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from siammask_ros.geometry import Box, box_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import ArrayLike
 
     from siammask_ros.evaluation.protocol import Mask
 
@@ -45,24 +43,3 @@ def box_overlap(predicted_xywh: Sequence[float], truth: Mask) -> float:
     if true_box is None:
         return float("nan")
     return float(box_iou(Box(*predicted_xywh), true_box))
-
-
-def separation_auc(higher: ArrayLike, lower: ArrayLike) -> float:
-    """Area under the ROC curve: how often a value of `higher` exceeds one of `lower`.
-
-    Ties count half. NaNs are left out.
-
-    Returns:
-        0 to 1; 0.5 says nothing; NaN where either group is empty.
-    """
-    first, second = _finite(higher), _finite(lower)
-    if first.size == 0 or second.size == 0:
-        return float("nan")
-    below = np.searchsorted(np.sort(second), first, side="left")
-    not_above = np.searchsorted(np.sort(second), first, side="right")
-    return float((below + not_above).sum() / 2 / (first.size * second.size))
-
-
-def _finite(values: ArrayLike) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    array = np.asarray(values, np.float64).ravel()
-    return array[np.isfinite(array)]
