@@ -12,14 +12,41 @@ import numpy.typing as npt
 
 from siammask_ros.training.warp import Uint8Array
 
+# Natural images vary most in brightness, then from blue to red, then from green to magenta:
+# directions (rows, BGR, of length one) and standard deviations in grey levels. They are what the
+# official code's matrix of colour offsets holds; it multiplies from the wrong side, which makes
+# blue vary by 8.2 and red by 1.2.
+_LIGHT_DIRECTIONS = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+_LIGHT_SPREAD = np.array([8.2, 2.5, 1.2])
+
 
 @dataclass(frozen=True)
 class PhotometricConfig:
-    """Strength and probability of each photometric change; sizes in grey levels or pixels."""
+    """Light, colour, blur and noise of each patch.
+
+    Octaves are as in SampleConfig, colours in grey levels of 0 to 255.
+
+    Attributes:
+        gain: contrast, octaves.
+        channel_gain: of each colour channel, octaves.
+        offset: standard deviation of the brightness.
+        light_offset: how much brightness and tint vary as they do between natural images, from
+            0 for not at all to 1 for as in the official code (some 5 levels a channel).
+        gamma: exponent of the light, octaves.
+        desaturate_probability: patches that lose part of their colour.
+        hue_probability: patches whose hue turns.
+        hue_degrees: standard deviation of the turn.
+        blur_probability: patches that are blurred, as by motion or lack of focus; the official
+            code blurs 0.03 of the search patches.
+        max_blur_kernel: widest blur, pixels.
+        noise_probability: patches with sensor noise.
+        noise_sigma: its greatest standard deviation.
+    """
 
     gain: float = 0.25
     channel_gain: float = 0.08
     offset: float = 16.0
+    light_offset: float = 0.0
     gamma: float = 0.25
     desaturate_probability: float = 0.2
     hue_probability: float = 0.15
@@ -37,15 +64,15 @@ def jitter_colors(
     levels = np.linspace(0.0, 1.0, 256)
     gamma = 2.0 ** rng.normal(0.0, config.gamma)
     gain = 2.0 ** rng.normal(0.0, config.gain)
-    offset = rng.normal(0.0, config.offset)
+    light = (rng.normal(0.0, _LIGHT_SPREAD) @ _LIGHT_DIRECTIONS) * config.light_offset  # BGR
+    offset = rng.normal(0.0, config.offset) + light
     channel_gains = 2.0 ** rng.normal(0.0, config.channel_gain, 3)
     curve = 255.0 * gain * levels[:, None] ** gamma * channel_gains + offset  # 256x3
     table = np.clip(np.round(curve), 0, 255).astype(np.uint8).reshape(1, 256, 3)
     patch = np.asarray(cv2.LUT(patch, table), dtype=np.uint8)
     if rng.random() < config.desaturate_probability:
-        grey = cv2.cvtColor(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
         amount = float(rng.uniform(0.3, 1.0))
-        patch = np.asarray(cv2.addWeighted(grey, amount, patch, 1.0 - amount, 0.0), np.uint8)
+        patch = np.asarray(cv2.addWeighted(grey(patch), amount, patch, 1.0 - amount, 0.0), np.uint8)
     if rng.random() < config.hue_probability:
         hsv = cv2.cvtColor(patch, cv2.COLOR_BGR2HSV)
         half_degrees = int(rng.normal(0.0, config.hue_degrees) / 2) % 180  # OpenCV hue unit
@@ -53,6 +80,12 @@ def jitter_colors(
         hsv[..., 0] = hue.astype(np.uint8)
         patch = np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR), dtype=np.uint8)
     return patch
+
+
+def grey(patch: Uint8Array) -> Uint8Array:
+    """Return an HxWx3 uint8 BGR patch without its colour."""
+    brightness = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
+    return np.asarray(cv2.cvtColor(brightness, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
 
 
 def degrade(patch: Uint8Array, rng: np.random.Generator, config: PhotometricConfig) -> Uint8Array:

@@ -2,18 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training samples: an exemplar patch, a search patch, and what the network should say of it.
 
-Four kinds are mixed. A *video* pair takes both patches from two frames of one clip; an *image*
-pair from one image, augmented twice; a *composite* pair pastes the target, cut out by its mask,
-onto other backgrounds; a *negative* searches where the target is not. Pasted distractors and
-occluders may be added to each. A sample depends on nothing but the seed and its index.
+Three kinds are mixed. A *pair* takes both patches from two frames of one clip, or from one image
+that is augmented twice; a *composite* pastes the target, cut out by its mask, onto other
+backgrounds; a *negative* searches where the target is not. Pasted distractors and occluders may
+be added to each. A sample depends on nothing but the seed and its number.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -22,8 +23,9 @@ import torch
 from torch.utils.data import Dataset
 
 from siammask_ros.crop import context_side
-from siammask_ros.training.photometric import PhotometricConfig, degrade, jitter_colors
-from siammask_ros.training.sources import Clip, MaskedTarget
+from siammask_ros.training.draws import MAX_DRAWS, TargetDraws, TargetSource
+from siammask_ros.training.photometric import PhotometricConfig, degrade, grey, jitter_colors
+from siammask_ros.training.sources import DatasetError, MaskedTarget, Source
 from siammask_ros.training.warp import (
     Affine,
     SimilarityJitter,
@@ -34,34 +36,76 @@ from siammask_ros.training.warp import (
 )
 
 Float32Array = npt.NDArray[np.float32]
-_KINDS = ("video", "image", "composite", "negative")
+_KINDS = ("pair", "composite", "negative")
 _HALF_COVERED = 127  # of 255
 
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """Shape and mix of the samples. Probabilities in [0, 1], patch lengths in pixels."""
+    """Shape and mix of the samples.
+
+    Probabilities and shares are in [0, 1], lengths in patch pixels, and an octave is a factor
+    of 2: sizes vary by 2 to the power of a normal number with this standard deviation.
+
+    Attributes:
+        exemplar_size, search_size: sides of the square patches; official: 127 and 255, with 143
+            to train the refiner.
+        context_amount: margin round the target in its mean side, as in tracking.
+        pair_share: samples of two frames of a clip, or of one image twice.
+        composite_share: samples of a cut-out target on other backgrounds.
+        negative_share: samples whose search patch lacks the target. The three add up to 1.
+        other_target_probability: negatives that search round another target, of any source; the
+            others search in a background.
+        rendered_target_probability: cut-outs, and targets of negatives, that are drawn instead.
+        rendered_background_probability: backgrounds that are drawn instead.
+        exemplar_shift: the exemplar's greatest shift, uniform.
+        exemplar_scale_octaves: variation of its scale.
+        exemplar_stretch: width and height of the region that is cut out for it vary by up to
+            this share, each for itself, uniform; official: 0.05.
+        search_shift_sigma: standard deviation of the target's shift in the search patch.
+        wide_shift_probability: samples where it is uniform instead.
+        wide_shift: its greatest, uniform or not; official: always uniform, 64, or 8 to train
+            the refiner.
+        search_scale_octaves: variation of the target's scale in the search patch.
+        search_stretch: as `exemplar_stretch`; official: 0.18.
+        aspect_octaves: variation of width relative to height.
+        shared_angle_degrees: standard deviation of the rotation of both patches.
+        relative_angle_degrees: of the rotation between them. Targets without a mask are not
+            rotated.
+        flip_probability: samples that are mirrored, both patches alike; official: 0.
+        grey_probability: samples without colour, both patches alike; official: 0.25.
+        bend_probability: targets of composites and of single images that are bent.
+        bend_pixels: standard deviation of how far.
+        distractor_probability: samples with other targets pasted into the search patch.
+        max_distractors: how many at most.
+        occluder_probability: samples with another target pasted over the target.
+        min_visible_share: share of the target that an occluder leaves visible.
+        min_target_side: targets that are narrower or lower in the search patch are redrawn.
+        photometric: light, colour, blur and noise.
+    """
 
     exemplar_size: int = 127
     search_size: int = 255
     context_amount: float = 0.5
-    video_share: float = 0.35
-    image_share: float = 0.15
+    pair_share: float = 0.5
     composite_share: float = 0.35
     negative_share: float = 0.15
-    any_frame_probability: float = 0.5
-    frame_range: int = 20
+    other_target_probability: float = 0.5
     rendered_target_probability: float = 0.15
     rendered_background_probability: float = 0.2
     exemplar_shift: float = 4.0
     exemplar_scale_octaves: float = 0.1
+    exemplar_stretch: float = 0.0
     search_shift_sigma: float = 20.0
     wide_shift_probability: float = 0.3
     wide_shift: float = 72.0
     search_scale_octaves: float = 0.25
+    search_stretch: float = 0.0
     aspect_octaves: float = 0.12
     shared_angle_degrees: float = 15.0
     relative_angle_degrees: float = 8.0
+    flip_probability: float = 0.5
+    grey_probability: float = 0.0
     bend_probability: float = 0.4
     bend_pixels: float = 5.0
     distractor_probability: float = 0.45
@@ -71,17 +115,31 @@ class SampleConfig:
     min_target_side: float = 10.0
     photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
 
+    def __post_init__(self) -> None:
+        for name in (f.name for f in dataclasses.fields(self)):
+            value = getattr(self, name)
+            if name.endswith(("_share", "_probability", "_stretch")) and not 0 <= value <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {value}")
+        shares = self.pair_share + self.composite_share + self.negative_share
+        if not math.isclose(shares, 1.0, abs_tol=1e-6):
+            raise ValueError(f"the shares of the samples must add up to 1, got {shares:.3g}")
+        if self.max_distractors < 1:
+            raise ValueError(f"max_distractors must be at least 1, got {self.max_distractors}")
+
 
 @dataclass(frozen=True)
 class Sample:
     """One training sample.
 
     Attributes:
-        exemplar_patch: 127x127x3 uint8 BGR.
-        search_patch: 255x255x3 uint8 BGR.
-        mask: 255x255 uint8 {0, 1}, the visible target in the search patch.
+        exemplar_patch: ExEx3 uint8 BGR, E = exemplar_size.
+        search_patch: SxSx3 uint8 BGR, S = search_size.
+        mask: SxS uint8 {0, 1}, the visible target in the search patch.
         box_xyxy: float32 (4,), corners of the target's box in the search patch; zeros if absent.
         is_positive: whether the target is in the search patch.
+        has_mask: whether `mask` is one; False where it is the filled box of box-only data, or
+            the target is not there.
+        number: index of the sample. All random choices about it derive from seed and number.
     """
 
     exemplar_patch: Uint8Array
@@ -89,21 +147,27 @@ class Sample:
     mask: Uint8Array
     box_xyxy: Float32Array
     is_positive: bool
+    has_mask: bool
+    number: int
 
 
 class SampleBatch(NamedTuple):
     """Samples stacked into tensors."""
 
     exemplar_patches: torch.Tensor
-    """(N, 3, 127, 127) uint8 BGR."""
+    """(N, 3, E, E) uint8 BGR."""
     search_patches: torch.Tensor
-    """(N, 3, 255, 255) uint8 BGR."""
+    """(N, 3, S, S) uint8 BGR."""
     masks: torch.Tensor
-    """(N, 255, 255) uint8 {0, 1}."""
+    """(N, S, S) uint8 {0, 1}."""
     boxes_xyxy: torch.Tensor
     """(N, 4) float32, search-patch pixels."""
     is_positive: torch.Tensor
     """(N,) bool."""
+    has_mask: torch.Tensor
+    """(N,) bool."""
+    number: torch.Tensor
+    """(N,) int64."""
 
 
 def collate(samples: Sequence[Sample]) -> SampleBatch:
@@ -114,6 +178,8 @@ def collate(samples: Sequence[Sample]) -> SampleBatch:
         masks=torch.from_numpy(np.stack([s.mask for s in samples])),
         boxes_xyxy=torch.from_numpy(np.stack([s.box_xyxy for s in samples])),
         is_positive=torch.tensor([s.is_positive for s in samples]),
+        has_mask=torch.tensor([s.has_mask for s in samples]),
+        number=torch.tensor([s.number for s in samples], dtype=torch.int64),
     )
 
 
@@ -121,112 +187,78 @@ def _channels_first(patches: Uint8Array) -> torch.Tensor:
     return torch.from_numpy(patches).permute(0, 3, 1, 2)  # (N, 3, H, W), channels-last memory
 
 
-class TargetSource(Protocol):
-    """Draws targets and backgrounds instead of reading them."""
-
-    def pair(self, rng: np.random.Generator) -> tuple[MaskedTarget, MaskedTarget]:
-        """Return a drawn target as it looks at two times."""
-
-    def background(self, rng: np.random.Generator) -> Uint8Array:
-        """Return a drawn HxWx3 uint8 BGR background."""
-
-
 class SampleDataset(Dataset[Sample]):
-    """Samples by index from clips, rendered targets or both, the same for the same seed.
+    """Samples by index from data sets, rendered targets or both, the same for the same seed.
+
+    Without a data set that gives pairs, composites take their place.
 
     Raises:
-        ValueError: there are neither clips with a target nor a renderer, or the shares of the
-            kinds do not add up to 1.
+        ValueError: there is no target, or no target with a mask though the configuration asks
+            for composites, distractors or occluders, or no image for negatives.
     """
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        sources: Sequence[Source],
         config: SampleConfig,
         *,
         seed: int,
         length: int,
         renderer: TargetSource | None = None,
     ) -> None:
-        shares = [
-            config.video_share,
-            config.image_share,
-            config.composite_share,
-            config.negative_share,
-        ]
-        if not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
-            raise ValueError(f"the four shares must add up to 1, got {sum(shares):.3g}")
-        self._videos = [c for c in clips if c.is_video and len(c.frames) > 1]
-        self._images = [c for c in clips if not c.is_video]
-        self._clips = [c for c in clips if c.frames]
-        if not self._clips and renderer is None:
-            raise ValueError("no clip with a target, and nothing that draws targets")
+        self._draws = TargetDraws(
+            sources,
+            renderer,
+            rendered_targets=config.rendered_target_probability,
+            rendered_backgrounds=config.rendered_background_probability,
+        )
+        self._check(config)
         self._config = config
-        self._shares = np.cumsum(shares)
+        self._shares = np.cumsum([config.pair_share, config.composite_share, config.negative_share])
         self._seed = seed
         self._length = length
-        self._renderer = renderer
+
+    def _check(self, config: SampleConfig) -> None:
+        draws = self._draws
+        if not (draws.has_pairs or draws.has_cutouts):
+            raise ValueError("no clip with a target, and nothing that draws targets")
+        pasted_shares = (
+            config.composite_share,
+            config.distractor_probability,
+            config.occluder_probability,
+        )
+        pasted = max(*pasted_shares, float(not draws.has_pairs))
+        if pasted > 0 and not draws.has_cutouts:
+            raise ValueError(
+                "composites, distractors and occluders need targets with masks: "
+                "add a source, or set composite_share and the two probabilities to 0"
+            )
+        if max(config.composite_share, config.negative_share) > 0 and not draws.has_scenes:
+            raise ValueError("composites and negatives need a source with a cutout_weight above 0")
 
     def __len__(self) -> int:
         return self._length
 
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng((self._seed, index))
-        while True:
-            sample = self._draw(rng)
+        for _ in range(MAX_DRAWS):
+            sample = self._draw(rng, index)
             if sample is not None:
                 return sample
+        raise DatasetError(f"{MAX_DRAWS} draws in a row gave no sample: are all targets tiny?")
 
-    def _draw(self, rng: np.random.Generator) -> Sample | None:
+    def _draw(self, rng: np.random.Generator, number: int) -> Sample | None:
         draw = rng.random() * self._shares[-1]
         kind = _KINDS[int(np.searchsorted(self._shares, draw, side="right"))]
-        if kind == "video" and self._videos:
-            exemplar, search = self._two_frames(rng, self._pick(rng, self._videos))
-            return self._pair_sample(rng, exemplar, search)
-        if kind == "image" and self._images:
-            target = self._pick(rng, self._images).frames[0]
-            return self._pair_sample(rng, target, target)
         if kind == "negative":
-            return self._negative_sample(rng)
-        return self._composite_sample(rng)
-
-    @staticmethod
-    def _pick(rng: np.random.Generator, clips: Sequence[Clip]) -> Clip:
-        return clips[int(rng.integers(len(clips)))]
-
-    def _pick_balanced(self, rng: np.random.Generator) -> Clip:
-        """Pick a clip, videos and images with equal chance."""
-        pools = [p for p in (self._videos, self._images) if p]
-        return self._pick(rng, pools[int(rng.integers(len(pools)))]) if pools else self._clips[0]
-
-    def _two_frames(
-        self, rng: np.random.Generator, clip: Clip
-    ) -> tuple[MaskedTarget, MaskedTarget]:
-        count = len(clip.frames)
-        first = int(rng.integers(count))
-        if rng.random() < self._config.any_frame_probability:
-            second = int(rng.integers(count))
-        else:
-            reach = self._config.frame_range
-            second = int(rng.integers(max(first - reach, 0), min(first + reach, count - 1) + 1))
-        return clip.frames[first], clip.frames[second]
-
-    def _drawn(self, rng: np.random.Generator, probability: float) -> TargetSource | None:
-        """The renderer if it is its turn: always where there are no clips."""
-        if self._renderer is None or (self._clips and rng.random() >= probability):
-            return None
-        return self._renderer
-
-    def _target_pair(self, rng: np.random.Generator) -> tuple[MaskedTarget, MaskedTarget]:
-        renderer = self._drawn(rng, self._config.rendered_target_probability)
-        if renderer is not None:
-            return renderer.pair(rng)
-        clip = self._pick_balanced(rng)
-        return self._two_frames(rng, clip)
+            return self._negative_sample(rng, number)
+        if kind == "pair" and self._draws.has_pairs:
+            return self._pair_sample(rng, number)
+        return self._composite_sample(rng, number)
 
     def _jitters(self, rng: np.random.Generator) -> tuple[SimilarityJitter, SimilarityJitter]:
         config = self._config
-        flip = bool(rng.random() < 0.5)
+        flip = bool(rng.random() < config.flip_probability)
         angle = math.radians(rng.normal(0.0, config.shared_angle_degrees))
         if rng.random() < config.wide_shift_probability:
             shift = rng.uniform(-config.wide_shift, config.wide_shift, 2)
@@ -249,7 +281,10 @@ class SampleDataset(Dataset[Sample]):
             angle=angle + math.radians(rng.normal(0.0, config.relative_angle_degrees)),
             flip=flip,
         )
-        return exemplar, search
+        return (
+            _stretched(rng, exemplar, config.exemplar_stretch),
+            _stretched(rng, search, config.search_stretch),
+        )
 
     def _cut(
         self, target: MaskedTarget, size: int, jitter: SimilarityJitter
@@ -267,19 +302,25 @@ class SampleDataset(Dataset[Sample]):
         )
         return patch_warp(target.center_xy, scale, size, jitter)
 
-    def _pair_sample(
-        self, rng: np.random.Generator, exemplar: MaskedTarget, search: MaskedTarget
-    ) -> Sample | None:
+    def _pair_sample(self, rng: np.random.Generator, number: int) -> Sample | None:
+        exemplar, search, _ = self._draws.pair(rng)
         exemplar_jitter, search_jitter = self._jitters(rng)
+        if not search.has_mask:  # the box round a turned or bent box would be too large
+            exemplar_jitter = dataclasses.replace(exemplar_jitter, angle=0.0)
+            search_jitter = dataclasses.replace(search_jitter, angle=0.0)
         exemplar_patch, _ = self._cut(exemplar, self._config.exemplar_size, exemplar_jitter)
         search_patch, mask = self._cut(search, self._config.search_size, search_jitter)
-        if exemplar is search and rng.random() < self._config.bend_probability:
+        may_bend = exemplar is search and search.has_mask
+        if may_bend and rng.random() < self._config.bend_probability:
             search_patch, mask = self._bend(rng, search_patch, mask)
         search_patch, mask = self._clutter(rng, search_patch, mask)
-        return self._finish(rng, exemplar_patch, search_patch, mask, is_positive=True)
+        sample = Sample(
+            exemplar_patch, search_patch, mask, _box(mask), True, search.has_mask, number
+        )
+        return self._finish(rng, sample)
 
-    def _composite_sample(self, rng: np.random.Generator) -> Sample | None:
-        exemplar, search = self._target_pair(rng)
+    def _composite_sample(self, rng: np.random.Generator, number: int) -> Sample | None:
+        exemplar, search, _ = self._draws.cutout_pair(rng)
         exemplar_jitter, search_jitter = self._jitters(rng)
         config = self._config
         exemplar_patch, search_patch = self._backgrounds(rng)
@@ -296,31 +337,36 @@ class SampleDataset(Dataset[Sample]):
             bent=rng.random() < config.bend_probability,
         )
         search_patch, mask = self._add_occluder(rng, search_patch, mask)
-        return self._finish(rng, exemplar_patch, search_patch, mask, is_positive=True)
+        sample = Sample(exemplar_patch, search_patch, mask, _box(mask), True, True, number)
+        return self._finish(rng, sample)
 
-    def _negative_sample(self, rng: np.random.Generator) -> Sample | None:
+    def _negative_sample(self, rng: np.random.Generator, number: int) -> Sample | None:
         config = self._config
-        exemplar_target, _ = self._target_pair(rng)
+        target, _, scene = self._draws.scene_target(rng)
         exemplar_jitter, search_jitter = self._jitters(rng)
-        exemplar_patch, _ = self._cut(exemplar_target, config.exemplar_size, exemplar_jitter)
-        if rng.random() < 0.5:
-            other, _ = self._target_pair(rng)
-            if other.image_bgr is exemplar_target.image_bgr:
+        exemplar_patch, _ = self._cut(target, config.exemplar_size, exemplar_jitter)
+        if rng.random() < config.other_target_probability:
+            other, _, other_scene = self._draws.scene_target(rng)
+            if other_scene is not None and other_scene == scene:
                 return None
             search_patch, _ = self._cut(other, config.search_size, search_jitter)
         else:
-            _, search_patch = self._backgrounds(rng, avoid=exemplar_target)
+            _, search_patch = self._backgrounds(rng, avoid=scene)
             search_patch, _ = self._add_distractors(rng, search_patch, None)
         mask = np.zeros((config.search_size, config.search_size), np.uint8)
-        return self._finish(rng, exemplar_patch, search_patch, mask, is_positive=False)
+        sample = Sample(exemplar_patch, search_patch, mask, _box(mask), False, False, number)
+        return self._finish(rng, sample)
 
     def _backgrounds(
-        self, rng: np.random.Generator, *, avoid: MaskedTarget | None = None
+        self, rng: np.random.Generator, *, avoid: tuple[str, str] | None = None
     ) -> tuple[Uint8Array, Uint8Array]:
-        """Cut an exemplar-sized and a search-sized patch out of one image, at one scale."""
+        """Cut an exemplar-sized and a search-sized patch out of one image, at one scale.
+
+        An image of the scene to avoid is turned upside down.
+        """
         config = self._config
-        image = self._background_image(rng)
-        if avoid is not None and image is avoid.image_bgr:
+        image, scene = self._draws.background(rng)
+        if avoid is not None and scene == avoid:
             image = np.ascontiguousarray(image[::-1])
         height, width = image.shape[:2]
         scale = 2.0 ** rng.uniform(-1.2, 0.8)
@@ -335,13 +381,6 @@ class SampleDataset(Dataset[Sample]):
             warp = patch_warp((float(point[0]), float(point[1])), scale, size, jitter)
             patches.append(warp_antialiased(image, warp, (size, size), border))
         return patches[0], patches[1]
-
-    def _background_image(self, rng: np.random.Generator) -> Uint8Array:
-        renderer = self._drawn(rng, self._config.rendered_background_probability)
-        if renderer is not None:
-            return renderer.background(rng)
-        clip = self._pick_balanced(rng)
-        return clip.frames[int(rng.integers(len(clip.frames)))].image_bgr
 
     def _paste_target(
         self,
@@ -400,7 +439,7 @@ class SampleDataset(Dataset[Sample]):
         if rng.random() >= self._config.occluder_probability or not mask.any():
             return patch, mask
         size = patch.shape[0]
-        other, _ = self._target_pair(rng)
+        other = self._draws.cutout(rng)
         ys, xs = np.nonzero(mask)
         at = int(rng.integers(len(xs)))
         shift = np.array([xs[at], ys[at]]) - (size - 1) / 2 + rng.normal(0.0, 20.0, 2)
@@ -415,7 +454,7 @@ class SampleDataset(Dataset[Sample]):
     def _paste_other(
         self, rng: np.random.Generator, patch: Uint8Array, *, hidden_by: Uint8Array | None
     ) -> Uint8Array:
-        other, _ = self._target_pair(rng)
+        other = self._draws.cutout(rng)
         size = patch.shape[0]
         jitter = self._loose_jitter(rng, rng.uniform(-0.5, 0.5, 2) * size)
         cutout, alpha = self._cutout_layer(other, size, jitter)
@@ -435,27 +474,43 @@ class SampleDataset(Dataset[Sample]):
             flip=bool(rng.random() < 0.5),
         )
 
-    def _finish(
-        self,
-        rng: np.random.Generator,
-        exemplar_patch: Uint8Array,
-        search_patch: Uint8Array,
-        mask: Uint8Array,
-        *,
-        is_positive: bool,
-    ) -> Sample | None:
-        box = np.zeros(4, np.float32)
-        if is_positive:
-            columns = np.flatnonzero(mask.any(axis=0))
-            rows = np.flatnonzero(mask.any(axis=1))
-            if min(columns.size, rows.size) < self._config.min_target_side:
-                return None
-            # Corners are pixel edges: the last pixel's far side is one further.
-            box[:] = columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5
+    def _finish(self, rng: np.random.Generator, sample: Sample) -> Sample | None:
+        """Change light and colours; None where too little of the target is to be seen."""
+        x0, y0, x1, y1 = sample.box_xyxy
+        if sample.is_positive and min(x1 - x0, y1 - y0) < max(self._config.min_target_side, 1):
+            return None
+        patches = sample.exemplar_patch, sample.search_patch
+        if rng.random() < self._config.grey_probability:
+            patches = grey(patches[0]), grey(patches[1])
         photometric = self._config.photometric
-        exemplar_patch = degrade(jitter_colors(exemplar_patch, rng, photometric), rng, photometric)
-        search_patch = degrade(jitter_colors(search_patch, rng, photometric), rng, photometric)
-        return Sample(exemplar_patch, search_patch, mask, box, is_positive)
+        exemplar_patch, search_patch = (
+            degrade(jitter_colors(patch, rng, photometric), rng, photometric) for patch in patches
+        )
+        return dataclasses.replace(sample, exemplar_patch=exemplar_patch, search_patch=search_patch)
+
+
+def _stretched(
+    rng: np.random.Generator, jitter: SimilarityJitter, share: float
+) -> SimilarityJitter:
+    """The jitter of a region whose width and height vary by up to `share`, each for itself."""
+    wider, higher = 1.0 + rng.uniform(-share, share, 2)  # what is cut grows, the target shrinks
+    return dataclasses.replace(
+        jitter,
+        scale=jitter.scale / math.sqrt(wider * higher),
+        aspect=jitter.aspect * higher / wider,
+    )
+
+
+def _box(mask: Uint8Array) -> Float32Array:
+    """Corners (x0, y0, x1, y1) of the box round a mask, zeros where it is empty."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if columns.size == 0:
+        return np.zeros(4, np.float32)
+    rows = np.flatnonzero(mask.any(axis=1))
+    # Corners are pixel edges: the last pixel's far side is one further.
+    return np.array(
+        [columns[0] - 0.5, rows[0] - 0.5, columns[-1] + 0.5, rows[-1] + 0.5], np.float32
+    )
 
 
 def _warp_mask(target: MaskedTarget, warp: Affine, size: int) -> Uint8Array:

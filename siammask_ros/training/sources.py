@@ -1,22 +1,20 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where training targets come from: images and videos with a mask for each target.
-
-Every reader lists and checks its files first (a missing one is an error with its path), then
-decodes all of them once into memory; workers that are forked later share the pages.
-"""
+"""Training targets: an image and where in it the target is, in clips, in data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from siammask_ros.training.warp import Uint8Array
+
+if TYPE_CHECKING:  # config imports samples, which import this module
+    from siammask_ros.training.config import SourceConfig
 
 
 class DatasetError(ValueError):
@@ -29,13 +27,15 @@ class MaskedTarget:
 
     Attributes:
         image_bgr: HxWx3 uint8, shared by all targets of the image.
-        mask_crop: uint8 {0, 255}, the mask inside its tight box.
+        mask_crop: uint8 {0, 255}, the mask inside its tight box; all 255 without a mask.
         origin_xy: top-left pixel of `mask_crop` in the image.
+        has_mask: False where only the box is known.
     """
 
     image_bgr: Uint8Array
     mask_crop: Uint8Array
     origin_xy: tuple[int, int]
+    has_mask: bool = True
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -62,11 +62,46 @@ class MaskedTarget:
 
 @dataclass(frozen=True)
 class Clip:
-    """The same target in one or more frames, in order of time."""
+    """The same target in one or more frames, in order of time.
+
+    Attributes:
+        name: of the target, unique in its data set.
+        frames: decoded when they are asked for, or before. None where that shows that the
+            target cannot be seen, or is too small.
+        is_video: whether the frames are of a video; else there is one.
+        scene: the image or video that the target is in, perhaps with others; its name if empty.
+    """
 
     name: str
-    frames: tuple[MaskedTarget, ...]
+    frames: Sequence[MaskedTarget | None]
     is_video: bool
+    scene: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that has been read.
+
+    Attributes:
+        name: from the configuration.
+        config: what was asked for.
+        clips: its targets; none of them has no frames.
+        images: number of different images.
+        left_out: targets in single frames that were too small, empty or marked as crowds.
+        has_masks: False where only boxes are known.
+    """
+
+    name: str
+    config: SourceConfig
+    clips: tuple[Clip, ...]
+    images: int = 0
+    left_out: int = 0
+    has_masks: bool = True
+
+    @property
+    def targets(self) -> int:
+        """Number of targets in single frames."""
+        return sum(len(clip.frames) for clip in self.clips)
 
 
 def masked_target(image_bgr: Uint8Array, mask: npt.NDArray[np.bool_]) -> MaskedTarget | None:
@@ -80,91 +115,17 @@ def masked_target(image_bgr: Uint8Array, mask: npt.NDArray[np.bool_]) -> MaskedT
     return MaskedTarget(image_bgr, crop.astype(np.uint8) * 255, (x, y))
 
 
-def read_image(path: Path) -> Uint8Array:
-    """Read a colour image as HxWx3 uint8 BGR; a file that does not decode is an error."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DatasetError(f"cannot read image {path}")
-    return np.asarray(image, dtype=np.uint8)
-
-
-def read_davis_clips(
-    root: Path, *, sequences: Sequence[str] | None = None, exclude: Sequence[str] = ()
-) -> list[Clip]:
-    """Read DAVIS-2016 sequences: `JPEGImages/<name>/*.jpg`, `Annotations/<name>/*.png`.
+def boxed_target(image_bgr: Uint8Array, box_xyxy: tuple[int, int, int, int]) -> MaskedTarget | None:
+    """Return the target inside a box, None where no pixel of it is in the image.
 
     Args:
-        root: folder that holds `JPEGImages` and `Annotations`.
-        sequences: names to read, all when None.
-        exclude: names to leave out (held out for evaluation).
+        image_bgr: HxWx3 uint8.
+        box_xyxy: first and last column and row (x0, y0, x1, y1), both inside the target.
     """
-    images_root = root / "JPEGImages"
-    if not images_root.is_dir():
-        raise DatasetError(f"no folder {images_root}")
-    names = sorted(p.name for p in images_root.iterdir() if p.is_dir())
-    unknown = sorted((set(sequences or ()) | set(exclude)) - set(names))
-    if unknown:
-        raise DatasetError(f"no sequence {', '.join(unknown)} in {images_root}")
-    chosen = [n for n in (sequences or names) if n not in set(exclude)]
-    pairs = {name: _frame_pairs(root, name) for name in chosen}
-    return [_read_davis_clip(name, pairs[name]) for name in chosen]
-
-
-def _frame_pairs(root: Path, name: str) -> list[tuple[Path, Path]]:
-    images = sorted((root / "JPEGImages" / name).glob("*.jpg"))
-    if not images:
-        raise DatasetError(f"no frames in {root / 'JPEGImages' / name}")
-    pairs = [(path, root / "Annotations" / name / f"{path.stem}.png") for path in images]
-    for _, mask_path in pairs:
-        if not mask_path.is_file():
-            raise DatasetError(f"missing mask {mask_path}")
-    return pairs
-
-
-def _read_davis_clip(name: str, pairs: Sequence[tuple[Path, Path]]) -> Clip:
-    targets = []
-    for image_path, mask_path in pairs:
-        mask = cv2.imread(str(mask_path), cv2.IMREAD_GRAYSCALE)
-        if mask is None:
-            raise DatasetError(f"cannot read mask {mask_path}")
-        target = masked_target(read_image(image_path), np.asarray(mask) > 0)
-        if target is not None:
-            targets.append(target)
-    return Clip(name, tuple(targets), is_video=True)
-
-
-def read_polygon_clips(root: Path, *, min_side: int) -> list[Clip]:
-    """Read images with polygon labels: `images/*.jpg`, `labels/*.txt`, one clip an instance.
-
-    A label line is a class index and x y pairs divided by image width and height (the layout of
-    COCO128-seg). An image without a label file gives no target.
-
-    Args:
-        root: folder that holds `images` and `labels`.
-        min_side: instances whose box is narrower or lower than this are left out, pixels.
-    """
-    images = sorted((root / "images").glob("*.jpg"))
-    if not images:
-        raise DatasetError(f"no images in {root / 'images'}")
-    clips = []
-    for image_path in images:
-        label_path = root / "labels" / f"{image_path.stem}.txt"
-        if not label_path.is_file():
-            continue
-        image = read_image(image_path)
-        for index, line in enumerate(label_path.read_text().splitlines()):
-            target = masked_target(image, _polygon_mask(line, image.shape, label_path))
-            if target is not None and min(target.size_wh) >= min_side:
-                clips.append(Clip(f"{image_path.stem}/{index}", (target,), is_video=False))
-    return clips
-
-
-def _polygon_mask(line: str, shape: tuple[int, ...], path: Path) -> npt.NDArray[np.bool_]:
-    values = np.array(line.split()[1:], dtype=np.float64)
-    if values.size < 6 or values.size % 2:
-        raise DatasetError(f"{path}: a polygon needs 3 or more x y pairs, got {values.size} values")
-    height, width = shape[:2]
-    points = np.round(values.reshape(-1, 2) * [width, height]).astype(np.int32)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillPoly(mask, [points], 1)
-    return mask.astype(bool)
+    height, width = image_bgr.shape[:2]
+    x0, y0 = max(box_xyxy[0], 0), max(box_xyxy[1], 0)
+    x1, y1 = min(box_xyxy[2], width - 1), min(box_xyxy[3], height - 1)
+    if x1 < x0 or y1 < y0:
+        return None
+    filled = np.full((y1 - y0 + 1, x1 - x0 + 1), 255, np.uint8)
+    return MaskedTarget(image_bgr, filled, (x0, y0), has_mask=False)

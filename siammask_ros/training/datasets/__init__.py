@@ -1,0 +1,54 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Readers of training data sets in their public layouts."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from siammask_ros.training.config import DataConfig, SourceConfig
+from siammask_ros.training.datasets.davis import list_davis
+from siammask_ros.training.datasets.files import read_image
+from siammask_ros.training.datasets.polygons import list_polygons
+from siammask_ros.training.datasets.tracks import ImageReader, LazyFrames, Listing, decoded_frames
+from siammask_ros.training.sources import Clip, DatasetError, Source
+
+__all__ = ["DatasetError", "read_sources"]
+
+READERS: dict[str, Callable[[SourceConfig, ImageReader], Listing]] = {
+    "davis": list_davis,
+    "polygons": list_polygons,
+}
+
+
+def read_sources(data: DataConfig) -> list[Source]:
+    """Read the data sets of a configuration, those without any weight apart.
+
+    First all are listed, and that every file is there is checked; then images are decoded, of
+    those sources that are kept in memory.
+
+    Raises:
+        DatasetError: names the file or folder that is missing or not as it should be.
+    """
+    drawn = {n: c for n, c in data.sources.items() if c.weight > 0 or c.cutout_weight > 0}
+    readers = {
+        n: functools.cache(read_image) if c.in_memory else read_image for n, c in drawn.items()
+    }
+    listings = {n: READERS[c.kind](c, readers[n]) for n, c in drawn.items()}
+    return [_source(n, c, listings[n], readers[n]) for n, c in drawn.items()]
+
+
+def _source(name: str, config: SourceConfig, listing: Listing, read: ImageReader) -> Source:
+    clips = []
+    left_out = listing.left_out
+    for target, track, scene in listing.targets:
+        frames = decoded_frames(track, read) if config.in_memory else LazyFrames(track)
+        left_out += len(track) - len(frames)
+        if frames:
+            clips.append(Clip(target, frames, listing.is_video, scene))
+    if not clips:
+        raise DatasetError(
+            f"{name}: no target of {config.min_side} pixels or more in {config.root}"
+        )
+    return Source(name, config, tuple(clips), listing.images, left_out, listing.has_masks)
