@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The learning rate's course against the official numbers and plain formulas."""
+"""The learning rate's course against official numbers and plain formulas."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ gradients, so the optimizer leaves it alone; when its time comes, the others kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -92,8 +92,7 @@ def set_modes(network: nn.Module, config: TrainingConfig, epoch: float) -> None:
         ValueError: a module of `trained` or `fixed_norm` is not in the network.
     """
     trained = _modules_at(network, config, epoch)
-    for name in config.fixed_norm:
-        _require_known(network, name)
+    _require_known(network, config.fixed_norm)
     all_fixed = epoch >= config.fixed_norm_from_epoch
     network.train()
     for name, module in network.named_modules():
@@ -114,8 +113,8 @@ def _parts(network: nn.Module, config: TrainingConfig) -> tuple[TrainedPart, ...
     if not config.trained:
         return (EVERYTHING,)
     names = [name for part in config.trained for name in part.modules]
+    _require_known(network, names)
     for index, name in enumerate(names):
-        _require_known(network, name)
         for other in names[:index]:
             if _is_in(name, (other,)) or _is_in(other, (name,)):
                 raise ValueError(f"trained: {name!r} and {other!r} overlap")
@@ -127,13 +126,16 @@ def _is_in(name: str, modules: Iterable[str]) -> bool:
     return any(not module or name == module or name.startswith(f"{module}.") for module in modules)
 
 
-def _require_known(network: nn.Module, name: str) -> None:
-    known = {n for n, _ in network.named_modules()} | {n for n, _ in network.named_parameters()}
-    if name in known - {""}:
+def _require_known(network: nn.Module, names: Sequence[str]) -> None:
+    if not names:
         return
-    parent, _, _ = name.rpartition(".")
-    while parent not in known:
-        parent, _, _ = parent.rpartition(".")
-    depth = parent.count(".") + 1 if parent else 0
-    beside = sorted(n for n in known - {""} if n.count(".") == depth and _is_in(n, (parent,)))
-    raise ValueError(f"the network has no module {name!r}, known: {', '.join(beside)}")
+    known = {name for name, _ in network.named_modules()}
+    known |= {name for name, _ in network.named_parameters()}
+    known.discard("")
+    for name in names:
+        if name not in known:
+            parent = name
+            while parent and parent not in known:
+                parent = parent.rpartition(".")[0]
+            beside = sorted(n for n in known if n.rpartition(".")[0] == parent)
+            raise ValueError(f"the network has no module {name!r}, known: {', '.join(beside)}")
