@@ -87,6 +87,30 @@ def test_the_official_base_model_loads(tmp_path):
     assert is_loaded(loaded.state_dict(), expected, "official")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "count"), [("siammask_pp_r50_bi", 519), ("siammask_pp_r50_re", 551)]
+)
+def test_siammask_plus_plus_loads(tmp_path, architecture, count):
+    expected, path = published(architecture, "siammask_pp"), tmp_path / "pp.pth"
+    assert len(expected) == count
+    torch.save({"epoch": 20, "state_dict": expected}, path)
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.layout, checkpoint.architecture) == ("siammask_pp", architecture)
+    assert checkpoint.default_preset == "base"
+    names = published_names(checkpoint.state_dict, "siammask_pp")
+    for name, ours in {
+        "features.downsample3.downsample.0.weight": "adjust.levels.2.project.conv.weight",
+        "rpn_model.cls_weight": "score_head.level_weights",
+        "rpn_model.rpn2.rpn_pred_loc.head.3.bias": "box_head.levels.0.predict.bias",
+        "mask_model.mask4.rpn_pred_mask.conv_kernel.1.bias": (
+            "mask_branch.levels.2.exemplar_conv.norm.bias"
+        ),
+        "features.features.layer4.2.conv2.weight": "backbone.stages.4.2.spatial.conv.weight",
+    }.items():
+        assert names[name] == ours
+    assert is_loaded(checkpoint.state_dict, expected, "siammask_pp")
+
+
 def test_names_are_those_of_the_published_files():
     with torch.device("meta"):
         names = published_names(build_network(REFINE).state_dict(), "official")

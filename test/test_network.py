@@ -14,9 +14,12 @@ from siammask_ros.network import (
     depthwise_correlation,
     fuse_for_inference,
 )
-from siammask_ros.network.heads import CorrelationBranch, PredictionHead
+from siammask_ros.network.heads import CorrelationBranch, LayerwiseHead, PredictionHead
+from siammask_ros.network.layers import ConvNorm
+from siammask_ros.network.refiners import response_offset
 from siammask_ros.network.siammask import SiamMask
 
+LARGE = tuple(name for name in ARCHITECTURES if name != "compact")
 ROWS, COLUMNS = torch.tensor([0, 12, 24]), torch.tensor([24, 7, 0])
 
 
@@ -37,10 +40,17 @@ def randomized(network, seed=0):
     return network.eval()
 
 
+def thin(architecture, **options):
+    """A network with few channels, in evaluation mode; the same as the full one otherwise."""
+    torch.manual_seed(0)
+    if architecture in LARGE:
+        options.setdefault("width_divisor", 16)
+    return randomized(build_network(architecture, **options))
+
+
 @pytest.fixture(scope="module", params=ARCHITECTURES)
 def network(request):
-    torch.manual_seed(0)
-    return randomized(build_network(request.param))
+    return thin(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +86,58 @@ def test_compact_maps_are_aligned(compact):
         assert feature.shape[2] == {31: 31, 15: 7}[expected[-1]]
 
 
-def test_narrow_search_patches_are_cut_as_in_refiner_training():
-    network = build_network("siammask_r50_refine").eval()
-    _, output = run(network, patches(1, 127, 0), patches(1, 143, 1))
-    assert output.score_logits.shape[2:] == (3, 3)
-    samples = torch.zeros(9, dtype=torch.long)
-    rows, columns = (
-        grid.flatten() for grid in torch.meshgrid(*[torch.arange(3)] * 2, indexing="ij")
-    )
-    assert network.refined_mask_at(output, rows, columns, samples).shape == (9, 127, 127)
+def grid(size):
+    """All positions of a response map: sample 0 for each, rows, columns."""
+    rows, columns = torch.meshgrid(*[torch.arange(size)] * 2, indexing="ij")
+    return torch.zeros(size * size, dtype=torch.long), rows.flatten(), columns.flatten()
+
+
+def without_padding_effects(network):
+    """Make padded convolutions of the backbone look at their centre only.
+
+    What the network sees then does not depend on where the patch ends.
+    """
+    for module in network.backbone.modules():
+        if isinstance(module, ConvNorm) and module.conv.padding != (0, 0):
+            centre = module.conv.weight.data[:, :, 1:2, 1:2].clone()
+            module.conv.weight.data.zero_()[:, :, 1:2, 1:2] = centre
+    return network
+
+
+@pytest.mark.parametrize("architecture", ["compact", "siammask_r50_refine", "siammask_pp_r50_re"])
+def test_a_search_patch_of_143_pixels_is_the_middle_of_one_of_255(architecture):
+    network = without_padding_effects(thin(architecture))
+    exemplar, search = patches(1, 127, 0), patches(1, 255, 1)
+    _, wide = run(network, exemplar, search)
+    _, narrow = run(network, exemplar, search[:, :, 56:-56, 56:-56])  # 56 is 7 cells of 8
+    assert narrow.score_logits.shape[2:] == (3, 3)
+    middle = slice(11, 14)
+    for name in ("score_logits", "box_deltas", "mask_responses"):
+        want, got = getattr(wide, name)[:, :, middle, middle], getattr(narrow, name)
+        torch.testing.assert_close(got, want, atol=1e-4 * float(want.abs().max()), rtol=1e-4)
+    known = torch.zeros(25, 25)
+    known[middle, middle] = 1
+    # compact's refiner sees the neighbours too
+    wide = wide._replace(mask_responses=wide.mask_responses * known)
+    samples, rows, columns = grid(3)
+    with torch.inference_mode():
+        want = network.refined_mask_at(wide, rows + 11, columns + 11, samples)
+        got = network.refined_mask_at(narrow, rows, columns, samples)
+    atol = 1e-4 * float(want.abs().max())
+    torch.testing.assert_close(got[4], want[4], atol=atol, rtol=0)
+    if architecture == "compact":  # pads nothing that is left
+        torch.testing.assert_close(got, want, atol=atol, rtol=0)
+    inner = slice(44, -44)  # the others touch the border, where max pooling is padded
+    torch.testing.assert_close(got[:, inner, inner], want[:, inner, inner], atol=atol, rtol=0)
+    assert (want[3] - want[4]).abs().max() > 100 * atol  # one response would tell from another
+
+
+def test_responses_must_come_from_the_refiners_maps():
+    assert response_offset(31, 25) == 0
+    assert response_offset(17, 3) == 4
+    for sizes in ((17, 25), (18, 3)):
+        with pytest.raises(ValueError, match=rf"{sizes[1]} responses .* {sizes[0]} pixels wide"):
+            response_offset(*sizes)
 
 
 def test_compact_is_small():
@@ -125,8 +178,8 @@ def test_several_windows_a_sample(compact):
 
 
 def test_the_coarse_mask_at_a_response_is_that_of_the_whole_map():
-    network = randomized(build_network("siammask_r50_base"))
-    responses = torch.randn(2, 256, 25, 25, generator=torch.Generator().manual_seed(0))
+    network = thin("siammask_r50_base")
+    responses = torch.randn(2, 16, 25, 25, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         everywhere = network.coarse_masks(responses)
         chosen = network.coarse_mask_at(responses, ROWS, COLUMNS, torch.tensor([0, 1, 1]))
@@ -161,6 +214,14 @@ def test_fusing_twice_is_fusing_once(compact):
         torch.testing.assert_close(again, kept, atol=0, rtol=0)
 
 
+def idle_parameters(network):
+    return [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is None or not parameter.grad.any()
+    ]
+
+
 def test_every_parameter_learns():
     torch.manual_seed(0)
     network = build_network("compact").train()
@@ -168,18 +229,65 @@ def test_every_parameter_learns():
     masks = network.refined_mask_at(output, ROWS, COLUMNS, torch.tensor([0, 1, 1]))
     outputs = (output.score_logits, output.box_deltas, masks)
     sum(values.square().mean() for values in outputs).backward()
-    idle = [
-        name
-        for name, parameter in network.named_parameters()
-        if parameter.grad is None or not parameter.grad.any()
-    ]
-    assert idle == []
+    assert idle_parameters(network) == []
 
 
 def test_a_kernel_cut_from_the_search_map_answers_where_it_was_cut():
     features = torch.randn(1, 32, 29, 29, generator=torch.Generator().manual_seed(1))
     responses = depthwise_correlation(features, features[:, :, 7:12, 16:21]).sum(1)[0]
     assert divmod(int(responses.argmax()), 25) == (7, 16)
+
+
+@pytest.mark.parametrize("architecture", ["siammask_pp_r50_bi", "siammask_pp_r50_re"])
+def test_every_parameter_of_siammask_plus_plus_learns(architecture):
+    network = thin(architecture).train()
+    output = network.search(patches(2, 255, 12), network.exemplar(patches(2, 127, 13)))
+    masks = network.mask_at(output, ROWS, COLUMNS, torch.tensor([0, 1, 1]))
+    outputs = (output.score_logits, output.box_deltas, masks)
+    sum(values.square().mean() for values in outputs).backward()
+    assert idle_parameters(network) == []
+
+
+def test_levels_are_averaged_by_learned_weights():
+    torch.manual_seed(0)
+    heads = [PredictionHead(4, 6).eval() for _ in range(3)]
+    fused, responses = LayerwiseHead(heads), torch.randn(2, 12, 5, 5)
+    alone = [head(part) for head, part in zip(heads, responses.chunk(3, dim=1), strict=True)]
+    torch.testing.assert_close(fused(responses), sum(alone) / 3)
+    fused.level_weights.data = torch.tensor([2.0, 4.0, 5.0]).log()
+    expected = (2 * alone[0] + 4 * alone[1] + 5 * alone[2]) / 11
+    torch.testing.assert_close(fused(responses), expected)
+
+
+def test_up_channel_correlation_gives_a_response_a_score():
+    network = thin("siammask_pp_r50_bi", correlation="up_channel")
+    kernels, output = run(network, patches(1, 127, 0), patches(1, 255, 1))
+    assert [kernel.shape[1] for kernel in kernels] == [3 * 16 * 10, 3 * 16 * 20, 3 * 16]
+    assert output.score_logits.shape == (1, 10, 25, 25)
+    assert output.box_deltas.shape == (1, 20, 25, 25)
+
+
+def test_resnext_has_32_groups_of_4_channels():
+    with torch.device("meta"):
+        network = build_network("siammask_pp_r50_bi", backbone="resnext50")
+        plain = build_network("siammask_pp_r50_bi")
+    block = network.backbone.stages["1"][0]
+    assert block.spatial.conv.weight.shape == (128, 4, 3, 3)
+    assert block.expand.conv.weight.shape == (256, 128, 1, 1)
+    last = network.backbone.stages["4"][2]
+    assert last.spatial.conv.weight.shape == (1024, 32, 3, 3)
+
+    def standard(network):  # without the projections, which SiamMask has of its own kind
+        named = network.backbone.named_parameters()
+        return sum(p.numel() for name, p in named if "shortcut" not in name)
+
+    # Published: 25,557,032 and 25,028,904 parameters; 2,049,000 of the classifier and 2,776,576
+    # of the projections, batch norm included, go.
+    assert standard(plain) == 25_557_032 - 2_049_000 - 2_776_576
+    assert standard(network) == 25_028_904 - 2_049_000 - 2_776_576
+    small = thin("siammask_pp_r50_bi", backbone="resnext50")
+    _, output = run(small, patches(1, 127, 0), patches(1, 255, 1))
+    assert output.score_logits.shape == (1, 10, 25, 25)
 
 
 def test_unknown_names_and_options_are_refused():
@@ -189,26 +297,41 @@ def test_unknown_names_and_options_are_refused():
         build_network("compact", colour=3)
     with pytest.raises(ValueError, match=r"channels \(16, 32\) and blocks \(1, 2, 3\)"):
         build_network("compact", channels=(16, 32))
+    with pytest.raises(ValueError, match="width_divisor must divide 64, got 3"):
+        build_network("siammask_r50_base", width_divisor=3)
+    with pytest.raises(ValueError, match="backbone must be one of resnet50, resnext50, got 'vgg'"):
+        build_network("siammask_pp_r50_re", backbone="vgg")
+    with pytest.raises(ValueError, match="correlation must be one of depthwise, up_channel, got 1"):
+        build_network("siammask_pp_r50_re", correlation=1)
     with pytest.raises(ValueError, match=r"channels \(\) and blocks \(\) .* empty"):
         build_network("compact", channels=(), blocks=())
 
 
-def test_a_network_without_any_mask_is_refused():
+def assembled(**parts):
     branch, head = CorrelationBranch(4, 4), PredictionHead(4, 2)
-    with pytest.raises(ValueError, match="needs a coarse mask head or a refiner"):
-        SiamMask(
-            backbone=nn.Identity(),
-            adjust=nn.Identity(),
-            score_branch=branch,
-            box_branch=branch,
-            mask_branch=branch,
-            score_head=head,
-            box_head=head,
-            coarse_mask_head=None,
-            refiner=None,
-            architecture="none",
-            default_preset="compact",
-        )
+    return SiamMask(
+        **{
+            "backbone": nn.Identity(),
+            "adjust": nn.Identity(),
+            "score_branch": branch,
+            "box_branch": branch,
+            "mask_branch": branch,
+            "score_head": head,
+            "box_head": head,
+            "coarse_mask_head": None,
+            "refiner": None,
+            "architecture": "some",
+            "default_preset": "compact",
+            **parts,
+        }
+    )
+
+
+def test_parts_that_do_not_make_a_network_are_refused():
+    with pytest.raises(ValueError, match="some: needs a coarse mask head or a refiner, got nei"):
+        assembled()
+    with pytest.raises(ValueError, match="some: needs a coarse mask head and a refiner"):
+        assembled(refiner=nn.Identity(), refines_coarse_masks=True)
 
 
 def test_what_a_network_lacks_is_said():
@@ -217,7 +340,7 @@ def test_what_a_network_lacks_is_said():
     assert not compact.has_coarse_mask
     with pytest.raises(ValueError, match="compact has no coarse mask head"):
         compact.coarse_masks(torch.zeros(1, 64, 25, 25))
-    base = build_network("siammask_r50_base").eval()
+    base = thin("siammask_r50_base")
     _, output = run(base, patches(1, 127, 0), patches(1, 255, 1))
     with pytest.raises(ValueError, match="siammask_r50_base has no refiner"):
         base.refined_mask_at(output, ROWS[:1], COLUMNS[:1])

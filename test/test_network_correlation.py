@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from siammask_ros.network import depthwise_correlation, extract_windows
+from siammask_ros.network import (
+    depthwise_correlation,
+    extract_windows,
+    up_channel_correlation,
+)
 
 
 def random(*shape, seed=0):
@@ -48,6 +52,23 @@ def test_correlation_refuses_what_does_not_fit():
         depthwise_correlation(random(2, 3, 9, 9), random(1, 3, 5, 5))
     with pytest.raises(ValueError, match="larger than the search map"):
         depthwise_correlation(random(1, 3, 4, 9), random(1, 3, 5, 5))
+
+
+def test_up_channel_correlation_sums_over_all_channels():
+    search, weight = random(2, 3, 9, 7), random(2, 4 * 3, 3, 2, seed=1)
+    windows = np.lib.stride_tricks.sliding_window_view(search.numpy(), (3, 2), axis=(2, 3))
+    kernels = weight.numpy().reshape(2, 4, 3, 3, 2)
+    expected = np.einsum("ncijuv,nrcuv->nrij", windows, kernels)
+    np.testing.assert_allclose(up_channel_correlation(search, weight).numpy(), expected, atol=1e-12)
+
+
+def test_up_channel_correlation_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match=r"kernel \(2, 7, 5, 5\) .*\(2, 3, 9, 9\)"):
+        up_channel_correlation(random(2, 3, 9, 9), random(2, 7, 5, 5))
+    with pytest.raises(ValueError, match="holds no kernels"):
+        up_channel_correlation(random(2, 3, 9, 9), random(1, 3, 5, 5))
+    with pytest.raises(ValueError, match="larger than the search map"):
+        up_channel_correlation(random(1, 3, 4, 9), random(1, 6, 5, 5))
 
 
 SAMPLES = torch.tensor([0, 1, 1, 0, 0])

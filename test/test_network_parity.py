@@ -31,6 +31,8 @@ MODELS = {
     "siammask_sharp": ("siammask_r50_refine", "davis"),
     "siammask_base": ("siammask_r50_base", "base"),
     "pysot_siammask_r50_l3": ("siammask_r50_refine", "pysot"),
+    "siammask_pp_bi": ("siammask_pp_r50_bi", "base"),
+    "siammask_pp_re": ("siammask_pp_r50_re", "base"),
 }
 
 
@@ -73,13 +75,28 @@ def stage_samples(network, patch, golden):
     """Outputs of stem and stages at the places that the golden file has."""
     maps = network.backbone(patch)
     stages = {"search_stem_sub": maps.pyramid[0][0, ::8, ::25, ::25]}
-    for number, stage in enumerate((*maps.pyramid[1:], maps.deep[-1]), start=1):
+    layer1, layer2 = maps.pyramid[1:]
+    deeper = [stage for stage in maps.deep if stage is not layer2]
+    for number, stage in enumerate((layer1, layer2, *deeper), start=1):
         step = max(1, stage.shape[2] // 5)
         stages[f"search_layer{number}_sub"] = stage[0, ::16, ::step, ::step]
     assert set(stages) == {
         name for name in golden.files if name.startswith("search_") and "_sub" in name
     }
     return stages
+
+
+def feature_samples(network, exemplar, search):
+    """Adjusted features as the golden file has them, the levels of SiamMask++ one by one."""
+    zf, xf = (network.features(patch)[0][0] for patch in (exemplar, search))
+    if not network.architecture.startswith("siammask_pp"):
+        return {"zf": zf, "xf": xf}
+    levels = zip((2, 3, 4), zf.chunk(3), xf.chunk(3), strict=True)
+    return {
+        name: feature
+        for level, z, x in levels
+        for name, feature in ((f"zf_level{level}", z), (f"xf_level{level}_sub3", x[:, ::3, ::3]))
+    }
 
 
 @pytest.mark.parametrize("fused", [False, True], ids=["plain", "fused"])
@@ -92,14 +109,14 @@ def test_outputs_are_those_of_the_reference(reference, fused):
     with torch.inference_mode():
         output = network.search(search, network.exemplar(exemplar))
         found = {
-            "zf": network.features(exemplar)[0][0],
-            "xf": network.features(search)[0][0],
+            **feature_samples(network, exemplar, search),
             "cls": output.score_logits[0],
             "loc": output.box_deltas[0],
-            "corr_sub6": output.mask_responses[0, :, ::6, ::6],
             "mask_logits": network.coarse_mask_at(output.mask_responses, rows, columns, samples),
             **stage_samples(network, search, golden),
         }
+        if "corr_sub6" in golden:
+            found["corr_sub6"] = output.mask_responses[0, :, ::6, ::6]
         if network.has_refiner:
             found["refine_logits"] = network.refined_mask_at(output, rows, columns, samples)
     assert set(found) == set(golden.files) - {"meta", "template_u8", "search_u8"}

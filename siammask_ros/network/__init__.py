@@ -12,7 +12,7 @@ from siammask_ros.network.checkpoints import (
     read_checkpoint,
     save_network,
 )
-from siammask_ros.network.correlation import depthwise_correlation
+from siammask_ros.network.correlation import depthwise_correlation, up_channel_correlation
 from siammask_ros.network.inference import fuse_for_inference
 from siammask_ros.network.siammask import ExemplarKernels, SearchOutput, SiamMask
 from siammask_ros.network.windows import extract_windows
@@ -33,4 +33,5 @@ __all__ = [
     "load_network",
     "read_checkpoint",
     "save_network",
+    "up_channel_correlation",
 ]

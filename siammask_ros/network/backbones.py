@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -104,7 +105,9 @@ class BottleneckBlock(nn.Module):
 
     Args:
         in_channels: width of the input.
-        channels: width of the 3x3 convolution; the block's output is four times as wide.
+        channels: a quarter of the block's output's width.
+        inner_channels: width of the 3x3 convolution, by default `channels`.
+        groups: of the 3x3 convolution.
         stride: 1 or 2. With stride 2 the 3x3 convolution has no padding, as SiamMask wants it.
         dilation: of the 3x3 convolution.
         shortcut: kernel size of the projection, or None for the identity.
@@ -117,18 +120,27 @@ class BottleneckBlock(nn.Module):
         in_channels: int,
         channels: int,
         *,
+        inner_channels: int | None = None,
+        groups: int = 1,
         stride: int = 1,
         dilation: int = 1,
         shortcut: int | None = None,
     ) -> None:
         super().__init__()
         out_channels = channels * self.EXPANSION
+        inner_channels = inner_channels or channels
         padding = dilation if stride == 1 else 0
-        self.reduce = ConvNorm(in_channels, channels, 1)
+        self.reduce = ConvNorm(in_channels, inner_channels, 1)
         self.spatial = ConvNorm(
-            channels, channels, 3, stride=stride, padding=padding, dilation=dilation
+            inner_channels,
+            inner_channels,
+            3,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
         )
-        self.expand = ConvNorm(channels, out_channels, 1, activate=False)
+        self.expand = ConvNorm(inner_channels, out_channels, 1, activate=False)
         self.shortcut: nn.Module = nn.Identity()
         if shortcut is not None:
             self.shortcut = ConvNorm(
@@ -162,6 +174,11 @@ RESNET50_STAGES = (
     ResNetStage(blocks=6, channels=256, stride=1, dilation=2),
 )
 """ResNet-50 to the end of stage 4 (conv4_x), dilated instead of strided (appendix A, table 8)."""
+RESNET50_ALL_STAGES = (
+    *RESNET50_STAGES,
+    ResNetStage(blocks=3, channels=512, stride=1, dilation=4),
+)
+"""ResNet-50 to its end (conv5_x), for SiamMask++."""
 
 
 class ResNet(nn.Module):
@@ -174,6 +191,10 @@ class ResNet(nn.Module):
     Args:
         stages: the stages after the stem, at least two.
         deep_stages: 1-based stages whose outputs go to the adjust layer, shallowest first.
+        stem_channels: width of the stem.
+        groups: of the 3x3 convolutions; 32 in ResNeXt.
+        inner_width: width of the 3x3 convolutions in units of the stage's channels; 2 in
+            ResNeXt-50 32x4d.
     """
 
     STEM_CHANNELS = 64
@@ -184,27 +205,32 @@ class ResNet(nn.Module):
         *,
         stages: Sequence[ResNetStage] = RESNET50_STAGES,
         deep_stages: Sequence[int] = (3,),
+        stem_channels: int = STEM_CHANNELS,
+        groups: int = 1,
+        inner_width: int = 1,
     ) -> None:
         super().__init__()
         self.deep_stages = tuple(deep_stages)
-        self.stem = ConvNorm(IMAGE_CHANNELS, self.STEM_CHANNELS, self.STEM_KERNEL, stride=2)
+        self.stem = ConvNorm(IMAGE_CHANNELS, stem_channels, self.STEM_KERNEL, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         self.stages = nn.ModuleDict()
-        width = self.STEM_CHANNELS
+        width = stem_channels
         for number, stage in enumerate(stages, start=1):
             keeps_grid = stage.stride == 1 and stage.dilation == 1
-            first = BottleneckBlock(
+            block = partial(
+                BottleneckBlock,
+                channels=stage.channels,
+                inner_channels=stage.channels * inner_width,
+                groups=groups,
+            )
+            first = block(
                 width,
-                stage.channels,
                 stride=stage.stride,
                 dilation=max(stage.dilation // 2, 1),
                 shortcut=1 if keeps_grid else 3,
             )
             width = stage.channels * BottleneckBlock.EXPANSION
-            rest = (
-                BottleneckBlock(width, stage.channels, dilation=stage.dilation)
-                for _ in range(stage.blocks - 1)
-            )
+            rest = (block(width, dilation=stage.dilation) for _ in range(stage.blocks - 1))
             self.stages[str(number)] = nn.Sequential(first, *rest)
 
     def forward(self, patch: Tensor) -> BackboneMaps:

@@ -6,14 +6,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
-from siammask_ros.network.backbones import RESNET50_STAGES, BottleneckBlock, CompactBackbone, ResNet
-from siammask_ros.network.heads import AdjustLayer, CorrelationBranch, PredictionHead
-from siammask_ros.network.refiners import CompactRefiner, SiamMaskRefiner
+from siammask_ros.network.backbones import (
+    RESNET50_ALL_STAGES,
+    RESNET50_STAGES,
+    BottleneckBlock,
+    CompactBackbone,
+    ResNet,
+    ResNetStage,
+)
+from siammask_ros.network.heads import (
+    AdjustLayer,
+    CorrelationBranch,
+    LayerwiseAdjust,
+    LayerwiseBranch,
+    LayerwiseHead,
+    PredictionHead,
+)
+from siammask_ros.network.refiners import SIAMMASK_LEVELS, CompactRefiner, SiamMaskRefiner
 from siammask_ros.network.siammask import COARSE_SIZE, SiamMask
 
 CLASSES = 2
 BOX_COORDINATES = 4
+BRANCH_WIDTH = 256
+"""Channels of the adjusted features and of the branches (appendix A)."""
+LEAST_REFINER_WIDTH = 4
+"""That of the paper's last step. It has ReLUs without batch norm: fewer channels may all be off."""
+DEEP_STAGES = (2, 3, 4)
+"""Stages of the ResNet that SiamMask++ adjusts: conv3, conv4 and conv5."""
+RESNEXT_GROUPS, RESNEXT_INNER_WIDTH = 32, 2
+"""ResNeXt-50 32x4d: 32 groups of 4 channels in the first stage, which has 64 * 2 of them."""
 
 
 def _build_compact(
@@ -42,28 +65,127 @@ def _build_compact(
     )
 
 
-def _build_resnet50(*, refine: bool, anchors: int = 5) -> SiamMask:
+def _build_resnet50(*, refine: bool, anchors: int = 5, width_divisor: int = 1) -> SiamMask:
     """SiamMask of the paper: ResNet-50, coarse masks, and refinement if asked for."""
-    width = 256
+    stages = _thinned(RESNET50_STAGES, width_divisor)
+    width = BRANCH_WIDTH // width_divisor
     return SiamMask(
-        backbone=ResNet(stages=RESNET50_STAGES),
-        adjust=AdjustLayer(RESNET50_STAGES[-1].channels * BottleneckBlock.EXPANSION, width),
+        backbone=ResNet(stages=stages, stem_channels=ResNet.STEM_CHANNELS // width_divisor),
+        adjust=AdjustLayer(stages[-1].channels * BottleneckBlock.EXPANSION, width),
         score_branch=CorrelationBranch(width, width),
         box_branch=CorrelationBranch(width, width),
         mask_branch=CorrelationBranch(width, width),
         score_head=PredictionHead(width, CLASSES * anchors),
         box_head=PredictionHead(width, BOX_COORDINATES * anchors),
         coarse_mask_head=PredictionHead(width, COARSE_SIZE * COARSE_SIZE),
-        refiner=SiamMaskRefiner(response_channels=width) if refine else None,
+        refiner=_refiner(width, width_divisor) if refine else None,
         architecture="siammask_r50_refine" if refine else "siammask_r50_base",
         default_preset="davis" if refine else "base",
     )
+
+
+def _build_plus_plus(
+    *,
+    refine: bool,
+    backbone: Literal["resnet50", "resnext50"] = "resnet50",
+    correlation: Literal["depthwise", "up_channel"] = "depthwise",
+    anchors: int = 5,
+    width_divisor: int = 1,
+) -> SiamMask:
+    """SiamMask++: conv3, conv4 and conv5 have branches of their own, whose outputs are fused.
+
+    With `refine` the refiner starts from the fused coarse mask. Up-channel correlation is that of
+    scores and boxes; masks need a response vector and keep depth-wise correlation.
+    """
+    _require_one_of("backbone", backbone, ("resnet50", "resnext50"))
+    _require_one_of("correlation", correlation, ("depthwise", "up_channel"))
+    stages = _thinned(RESNET50_ALL_STAGES, width_divisor)
+    width = BRANCH_WIDTH // width_divisor
+    is_resnext = backbone == "resnext50"
+
+    def branch_and_head(outputs: int, up_channels: int | None) -> Layerwise:
+        responses = up_channels or width
+        return (
+            LayerwiseBranch(
+                CorrelationBranch(width, width, up_channels=up_channels) for _ in DEEP_STAGES
+            ),
+            LayerwiseHead(PredictionHead(responses, outputs) for _ in DEEP_STAGES),
+        )
+
+    scores, coordinates = CLASSES * anchors, BOX_COORDINATES * anchors
+    goes_up = correlation == "up_channel"
+    score_branch, score_head = branch_and_head(scores, scores if goes_up else None)
+    box_branch, box_head = branch_and_head(coordinates, coordinates if goes_up else None)
+    mask_branch, coarse_mask_head = branch_and_head(COARSE_SIZE * COARSE_SIZE, None)
+    return SiamMask(
+        backbone=ResNet(
+            stages=stages,
+            deep_stages=DEEP_STAGES,
+            stem_channels=ResNet.STEM_CHANNELS // width_divisor,
+            groups=max(RESNEXT_GROUPS // width_divisor, 1) if is_resnext else 1,
+            inner_width=RESNEXT_INNER_WIDTH if is_resnext else 1,
+        ),
+        adjust=LayerwiseAdjust(
+            [stages[n - 1].channels * BottleneckBlock.EXPANSION for n in DEEP_STAGES], width
+        ),
+        score_branch=score_branch,
+        box_branch=box_branch,
+        mask_branch=mask_branch,
+        score_head=score_head,
+        box_head=box_head,
+        coarse_mask_head=coarse_mask_head,
+        refiner=_refiner(COARSE_SIZE * COARSE_SIZE, width_divisor) if refine else None,
+        refines_coarse_masks=refine,
+        architecture="siammask_pp_r50_re" if refine else "siammask_pp_r50_bi",
+        default_preset="base",
+    )
+
+
+Layerwise = tuple[LayerwiseBranch, LayerwiseHead]
+
+
+def _refiner(vector_channels: int, width_divisor: int) -> SiamMaskRefiner:
+    """The paper's refiner with its widths divided."""
+
+
+    def divided(width: int) -> int:
+        return min(max(width // width_divisor, LEAST_REFINER_WIDTH), width)
+
+    levels = []
+    for level in SIAMMASK_LEVELS:
+        backbone, hidden, out = level.lateral
+        levels.append(
+            level._replace(
+                lateral=(backbone // width_divisor, divided(hidden), divided(out)),
+                running=divided(level.running),
+                out_channels=divided(level.out_channels),
+            )
+        )
+    return SiamMaskRefiner(vector_channels=vector_channels, levels=levels)
+
+
+def _thinned(stages: Sequence[ResNetStage], width_divisor: int) -> list[ResNetStage]:
+    """The stages with fewer channels: the same network but for its widths, quick to run in tests.
+
+    Raises:
+        ValueError: if the stem's width is no multiple of the divisor.
+    """
+    if width_divisor < 1 or ResNet.STEM_CHANNELS % width_divisor:
+        raise ValueError(f"width_divisor must divide {ResNet.STEM_CHANNELS}, got {width_divisor}")
+    return [stage._replace(channels=stage.channels // width_divisor) for stage in stages]
+
+
+def _require_one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
 
 _BUILDERS: dict[str, Callable[..., SiamMask]] = {
     "compact": _build_compact,
     "siammask_r50_refine": partial(_build_resnet50, refine=True),
     "siammask_r50_base": partial(_build_resnet50, refine=False),
+    "siammask_pp_r50_bi": partial(_build_plus_plus, refine=False),
+    "siammask_pp_r50_re": partial(_build_plus_plus, refine=True),
 }
 ARCHITECTURES = tuple(_BUILDERS)
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Read checkpoints of the official code, of PySOT and our own; write our own."""
+"""Read checkpoints of the official code, of PySOT, of SiamMask++ and our own; write our own."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class CheckpointError(ValueError):
 class Checkpoint(NamedTuple):
     """A checkpoint that has been read and checked against its architecture, key by key."""
 
-    layout: Literal["official", "pysot", "siammask_ros"]
+    layout: Literal["official", "pysot", "siammask_pp", "siammask_ros"]
     """Whose file it is."""
     architecture: str
     """Name for :func:`build_network`."""
@@ -80,8 +80,8 @@ def load_network(
     """Load a network in evaluation mode.
 
     Args:
-        name_or_path: "compact" for the bundled one, or the path of an official, a PySOT or our
-            own checkpoint. The architecture is found from the file.
+        name_or_path: "compact" for the bundled one, or the path of an official, a PySOT, a
+            SiamMask++ or our own checkpoint. The architecture is found from the file.
         device: "cpu", "cuda", "cuda:1", ...
 
     Raises:
@@ -121,9 +121,10 @@ def checked_device(device: str | torch.device) -> torch.device:
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read a checkpoint and check every key of it.
 
-    Accepts official checkpoints with and without refinement, PySOT's siammask_r50_l3 and our own;
-    bare or wrapped in `state_dict`, with or without a leading `module.`; zip or legacy. Names,
-    shapes and numbers must be right without exception, but for absent batch norm counters.
+    Accepts official checkpoints with and without refinement, PySOT's siammask_r50_l3, those of
+    SiamMask++ with and without refinement, and our own; bare or wrapped in `state_dict`, with or
+    without a leading `module.`; zip or legacy. Names, shapes and numbers must be right without
+    exception, but for absent batch norm counters.
 
     Raises:
         CheckpointError: with the file and the reason.
@@ -147,7 +148,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
             "it is of: write it with siammask_ros.network.save_network"
         )
     has_refiner = any(name.startswith(refiner_prefix(layout)) for name in tensors)
-    architecture = "siammask_r50_refine" if has_refiner else "siammask_r50_base"
+    if layout == "siammask_pp":
+        architecture = "siammask_pp_r50_re" if has_refiner else "siammask_pp_r50_bi"
+    else:
+        architecture = "siammask_r50_refine" if has_refiner else "siammask_r50_base"
     network = _skeleton(architecture, {})
     names = published_names(network.state_dict(), layout)
     ours, absent = _translate(path, architecture, tensors, names, network)

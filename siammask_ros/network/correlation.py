@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Depth-wise cross-correlation of exemplar kernels with search features (SiamMask, section 3.1)."""
+"""Cross-correlation of exemplar kernels with search features, depth-wise and up-channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 
 def depthwise_correlation(search: Tensor, kernel: Tensor) -> Tensor:
-    """Correlate every channel of every sample with its own kernel.
+    """Correlate every channel of every sample with its own kernel (SiamMask, section 3.1).
 
     Args:
         search: (N, C, H, W) search features.
@@ -29,14 +29,46 @@ def depthwise_correlation(search: Tensor, kernel: Tensor) -> Tensor:
             f"search and kernel differ in batch or channels: {tuple(search.shape)} "
             f"and {tuple(kernel.shape)}"
         )
-    if kernel.shape[2] > search.shape[2] or kernel.shape[3] > search.shape[3]:
-        raise ValueError(
-            f"kernel {tuple(kernel.shape)} is larger than the search map {tuple(search.shape)}"
-        )
+    _require_fit(search, kernel)
     if torch.is_grad_enabled() and (search.requires_grad or kernel.requires_grad):
         responses: Tensor = _DepthwiseCorrelation.apply(search, kernel)  # type: ignore[no-untyped-call]
         return responses
     return _correlate(search, kernel)
+
+
+def up_channel_correlation(search: Tensor, kernel: Tensor) -> Tensor:
+    """Correlate all channels of every sample with each of its kernels (SiamRPN, section 3.2).
+
+    Args:
+        search: (N, C, H, W) search features.
+        kernel: (N, R * C, h, w) exemplar kernels, h <= H and w <= W; channel = response * C + c.
+
+    Returns:
+        (N, R, H - h + 1, W - w + 1) responses.
+
+    Raises:
+        ValueError: if batch size or channels do not fit, or the kernel is larger than the map.
+    """
+    n, c, height, width = search.shape
+    if kernel.shape[0] != n or kernel.shape[1] % c:
+        raise ValueError(
+            f"kernel {tuple(kernel.shape)} holds no kernels for each channel of the search map "
+            f"{tuple(search.shape)}"
+        )
+    _require_fit(search, kernel)
+    merged = functional.conv2d(
+        search.reshape(1, n * c, height, width),
+        kernel.reshape(-1, c, *kernel.shape[2:]),  # (N * R, C, h, w)
+        groups=n,
+    )
+    return merged.view(n, -1, *merged.shape[2:])  # (1, N * R, h', w') -> (N, R, h', w')
+
+
+def _require_fit(search: Tensor, kernel: Tensor) -> None:
+    if kernel.shape[2] > search.shape[2] or kernel.shape[3] > search.shape[3]:
+        raise ValueError(
+            f"kernel {tuple(kernel.shape)} is larger than the search map {tuple(search.shape)}"
+        )
 
 
 def _correlate(search: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:

@@ -8,18 +8,18 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-Layout = Literal["official", "pysot"]
+Layout = Literal["official", "pysot", "siammask_pp"]
 NORM_COUNTER = "num_batches_tracked"
 """Last part of the only names that may be absent: old files lack it and inference ignores it."""
 
 
 class _Part(NamedTuple):
-    """A part of the network: its prefix in each naming, and the layers inside (ours, theirs)."""
+    """A part of the network: its prefix in our naming and in theirs, and the layers inside."""
 
     ours: str
-    official: str
-    pysot: str
+    theirs: str
     layers: tuple[tuple[str, str], ...]
+    """(our name, their name)."""
 
 
 # "#" stands for a number that is equal on both sides.
@@ -57,17 +57,71 @@ _REFINER_LAYERS = (
         )
     ),
 )
-_PARTS = (
-    _Part("backbone", "features.features", "backbone", _RESNET_LAYERS),
-    _Part("adjust", "features.downsample.downsample", "neck.downsample.downsample", _ADJUST_LAYERS),
-    _Part("score_branch", "rpn_model.cls", "rpn_head.cls", _BRANCH_LAYERS),
-    _Part("score_head", "rpn_model.cls.head", "rpn_head.cls.head", _HEAD_LAYERS),
-    _Part("box_branch", "rpn_model.loc", "rpn_head.loc", _BRANCH_LAYERS),
-    _Part("box_head", "rpn_model.loc.head", "rpn_head.loc.head", _HEAD_LAYERS),
-    _Part("mask_branch", "mask_model.mask", "mask_head", _BRANCH_LAYERS),
-    _Part("coarse_mask_head", "mask_model.mask.head", "mask_head.head", _HEAD_LAYERS),
-    _Part("refiner", "refine_model", "refine_head", _REFINER_LAYERS),
-)
+
+
+def _single_level(features: str, adjust: str, rpn: str, mask: str, refiner: str) -> list[_Part]:
+    """Parts of SiamMask by the prefixes of those who call them alike inside."""
+    return [
+        _Part("backbone", features, _RESNET_LAYERS),
+        _Part("adjust", adjust, _ADJUST_LAYERS),
+        _Part("score_branch", f"{rpn}.cls", _BRANCH_LAYERS),
+        _Part("score_head", f"{rpn}.cls.head", _HEAD_LAYERS),
+        _Part("box_branch", f"{rpn}.loc", _BRANCH_LAYERS),
+        _Part("box_head", f"{rpn}.loc.head", _HEAD_LAYERS),
+        _Part("mask_branch", mask, _BRANCH_LAYERS),
+        _Part("coarse_mask_head", f"{mask}.head", _HEAD_LAYERS),
+        _Part("refiner", refiner, _REFINER_LAYERS),
+    ]
+
+
+def _several_levels() -> list[_Part]:
+    """Parts of SiamMask++; its authors count adjust layers from 1 and heads by the stage's rank."""
+    parts = [
+        _Part("backbone", "features.features", _RESNET_LAYERS),
+        _Part("refiner", "refine_model", _REFINER_LAYERS),
+    ]
+    branches = (
+        ("score", "rpn_model.rpn", "rpn_pred_cls"),
+        ("box", "rpn_model.rpn", "rpn_pred_loc"),
+        ("mask", "mask_model.mask", "rpn_pred_mask"),
+    )
+    for level in range(3):
+        name = f"features.downsample{level + 1}.downsample"
+        parts.append(_Part(f"adjust.levels.{level}", name, _ADJUST_LAYERS))
+        for branch, module, inner in branches:
+            name = f"{module}{level + 2}.{inner}"
+            head = "coarse_mask_head" if branch == "mask" else f"{branch}_head"
+            parts += [
+                _Part(f"{branch}_branch.levels.{level}", name, _BRANCH_LAYERS),
+                _Part(f"{head}.levels.{level}", f"{name}.head", _HEAD_LAYERS),
+            ]
+    return parts
+
+
+_PARTS: dict[Layout, list[_Part]] = {
+    "official": _single_level(
+        "features.features",
+        "features.downsample.downsample",
+        "rpn_model",
+        "mask_model.mask",
+        "refine_model",
+    ),
+    "pysot": _single_level(
+        "backbone", "neck.downsample.downsample", "rpn_head", "mask_head", "refine_head"
+    ),
+    "siammask_pp": _several_levels(),
+}
+_SINGLE_NAMES: dict[Layout, dict[str, str]] = {
+    "official": {},
+    "pysot": {},
+    "siammask_pp": {
+        "score_head.level_weights": "rpn_model.cls_weight",
+        "box_head.level_weights": "rpn_model.loc_weight",
+        "coarse_mask_head.level_weights": "mask_model.mask_weight",
+    },
+}
+"""Our name -> theirs, of parameters that are in no layer."""
+_OURS = frozenset(part.ours.split(".", 1)[0] for part in _PARTS["official"])
 
 
 def published_names(our_names: Iterable[str], layout: Layout) -> dict[str, str]:
@@ -77,12 +131,19 @@ def published_names(our_names: Iterable[str], layout: Layout) -> dict[str, str]:
         ValueError: if the table does not know one of our names.
     """
     rules = [
-        (re.compile(re.escape(f"{part.ours}.{ours}").replace("\\#", r"(\d+)") + r"\.(\w+)"), theirs)
-        for part in _PARTS
-        for ours, theirs in ((ours, f"{getattr(part, layout)}.{t}.#") for ours, t in part.layers)
+        (
+            re.compile(re.escape(f"{part.ours}.{ours}").replace("\\#", r"(\d+)") + r"\.(\w+)"),
+            f"{part.theirs}.{theirs}.#",
+        )
+        for part in _PARTS[layout]
+        for ours, theirs in part.layers
     ]
+    singles = _SINGLE_NAMES[layout]
     names: dict[str, str] = {}
     for our_name in our_names:
+        if our_name in singles:
+            names[singles[our_name]] = our_name
+            continue
         for pattern, theirs in rules:
             if match := pattern.fullmatch(our_name):
                 names[_numbered(theirs, match.groups())] = our_name
@@ -101,21 +162,29 @@ def _numbered(pattern: str, values: Iterable[str]) -> str:
 
 def detect_layout(names: Iterable[str]) -> Layout | Literal["siammask_ros"] | None:
     """Whose names these are, ours among them: those of most parts; None if nobody's."""
+    names = list(names)
     roots = [name.split(".", 1)[0] for name in names]
     counts: dict[Layout | Literal["siammask_ros"], int] = {
         "official": sum(root in _roots("official") for root in roots),
         "pysot": sum(root in _roots("pysot") for root in roots),
-        "siammask_ros": sum(root in _roots("ours") for root in roots),
+        "siammask_ros": sum(root in _OURS for root in roots),
     }
     likeliest = max(counts, key=lambda layout: counts[layout])
-    return likeliest if counts[likeliest] else None
+    if not counts[likeliest]:
+        return None
+    if likeliest == "official" and any(name.startswith(_PLUS_PLUS_SIGNS) for name in names):
+        return "siammask_pp"  # built upon the official code, with the same roots
+    return likeliest
+
+
+_PLUS_PLUS_SIGNS = ("features.downsample1.", "rpn_model.rpn", "mask_model.mask2.")
 
 
 def refiner_prefix(layout: Layout) -> str:
     """What the names of the refiner's parameters begin with in a published checkpoint."""
-    (part,) = (part for part in _PARTS if part.ours == "refiner")
-    return f"{getattr(part, layout)}."
+    (part,) = (part for part in _PARTS[layout] if part.ours == "refiner")
+    return f"{part.theirs}."
 
 
-def _roots(naming: Layout | Literal["ours"]) -> set[str]:
-    return {getattr(part, naming).split(".", 1)[0] for part in _PARTS}
+def _roots(layout: Layout) -> set[str]:
+    return {part.theirs.split(".", 1)[0] for part in _PARTS[layout]}

@@ -20,6 +20,7 @@ class ConvNorm(nn.Module):
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
+        groups: int = 1,
         activate: bool = True,
     ) -> None:
         super().__init__()
@@ -30,6 +31,7 @@ class ConvNorm(nn.Module):
             stride=stride,
             padding=padding,
             dilation=dilation,
+            groups=groups,
             bias=False,
         )
         self.norm: nn.Module = nn.BatchNorm2d(out_channels)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional
 
+from siammask_ros.network.heads import RESPONSE_LOSS
 from siammask_ros.network.layers import ConvNorm
 from siammask_ros.network.windows import extract_windows
 
@@ -19,6 +20,28 @@ PYRAMID_SCALES = (4, 2, 1)
 """Pixels of the backbone maps (finest first) per response, the responses' stride being 8."""
 KERNEL_AREA = 25
 """Pixels of an exemplar kernel: the correlation is a sum over so many products."""
+
+
+def response_offset(coarse_size: int, response_size: int) -> int:
+    """Place of response 0 among those that the whole backbone map would have had.
+
+    The adjust layer cuts narrow maps to their centre, the maps for the refiner stay whole. In the
+    143 pixel search patches of refiner training response 0 is therefore the one that stands at
+    4 in the grid of the refiner's maps; in 255 pixel patches nothing is cut and it is 0.
+
+    Args:
+        coarse_size: width of the backbone's map of stride 8.
+        response_size: width of the response map.
+
+    Raises:
+        ValueError: if such responses cannot come from such a map.
+    """
+    cut = coarse_size - RESPONSE_LOSS - response_size
+    if cut < 0 or cut % 2:
+        raise ValueError(
+            f"{response_size} responses cannot come from a map that is {coarse_size} pixels wide"
+        )
+    return cut // 2
 
 
 class CompactRefiner(nn.Module):
@@ -72,19 +95,20 @@ class CompactRefiner(nn.Module):
         """Refine the masks of K chosen responses.
 
         Args:
-            mask_responses: (N, C, 25, 25).
+            mask_responses: (N, C, 25, 25); (N, C, 3, 3) for 143 pixel search patches.
             pyramid: maps of stride 2, 4, 8: (N, ., 127, 127), (N, ., 63, 63), (N, ., 31, 31).
             sample_index, rows, columns: (K,) int64, which sample and which response.
 
         Returns:
             (K, 127, 127) logits.
         """
+        first = response_offset(pyramid[-1].shape[3], mask_responses.shape[3]) - self.PAD
         fine, middle, coarse = (
             extract_windows(
                 level,
                 sample_index,
-                rows * scale - self.PAD * scale,
-                columns * scale - self.PAD * scale,
+                (rows + first) * scale,
+                (columns + first) * scale,
                 (self.WINDOW + 1) * scale - 1,
             )
             for level, scale in zip(pyramid, PYRAMID_SCALES, strict=True)
@@ -160,23 +184,24 @@ class _MergeAndEnlarge(nn.Module):
 
 
 class SiamMaskRefiner(nn.Module):
-    """Refiner of the paper: the response vector grows to 127x127 in three steps.
+    """Refiner of the paper: a vector of the chosen response grows to 127x127 in three steps.
 
     Args:
-        response_channels: channels of the mask branch.
+        vector_channels: length of the vector: a response of the mask branch, or the logits of a
+            coarse mask.
         levels: the steps, coarsest first; the backbone maps are taken in reverse order.
     """
 
     def __init__(
         self,
         *,
-        response_channels: int,
+        vector_channels: int,
         levels: Sequence[RefinerLevel] = SIAMMASK_LEVELS,
     ) -> None:
         super().__init__()
         first = levels[0]
         self.grow = nn.ConvTranspose2d(
-            response_channels, first.running, first.window, stride=first.window
+            vector_channels, first.running, first.window, stride=first.window
         )
         self.sizes = tuple(levels)
         self.levels = nn.ModuleList(_MergeAndEnlarge(level) for level in levels)
@@ -188,18 +213,25 @@ class SiamMaskRefiner(nn.Module):
         sample_index: Tensor,
         rows: Tensor,
         columns: Tensor,
+        *,
+        head: nn.Module | None = None,
     ) -> Tensor:
         """Refine the masks of K chosen responses; see :meth:`CompactRefiner.forward`.
 
         Args:
             mask_responses, sample_index, rows, columns: as there.
             pyramid: maps of stride 2, 4, 8: (N, 64, 125, 125), (N, 256, 63, 63), (N, 512, 31, 31).
+            head: turns a response into the vector; None if it is the vector.
 
         Returns:
             (K, 127, 127) logits.
         """
         vectors = mask_responses[sample_index, :, rows, columns]  # (K, C)
-        running: Tensor = self.grow(vectors[:, :, None, None])  # (K, 32, 15, 15)
+        vectors = vectors[:, :, None, None]  # (K, C) -> (K, C, 1, 1)
+        if head is not None:
+            vectors = head(vectors)
+        running: Tensor = self.grow(vectors)  # (K, 32, 15, 15)
+        first = response_offset(pyramid[-1].shape[3], mask_responses.shape[3])
         steps = zip(
             self.levels, self.sizes, reversed(pyramid), reversed(PYRAMID_SCALES), strict=True
         )
@@ -207,8 +239,8 @@ class SiamMaskRefiner(nn.Module):
             window = extract_windows(
                 level_map,
                 sample_index,
-                rows * scale - level.pad,
-                columns * scale - level.pad,
+                (rows + first) * scale - level.pad,
+                (columns + first) * scale - level.pad,
                 level.window,
             )
             running = step(running, window)

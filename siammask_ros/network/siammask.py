@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from siammask_ros.network.backbones import BackboneMaps
-from siammask_ros.network.heads import CorrelationBranch, PredictionHead
+from siammask_ros.network.heads import Branch, Head
 from siammask_ros.network.refiners import REFINED_SIZE
 
 COARSE_SIZE = 63
@@ -18,7 +18,11 @@ COARSE_SIZE = 63
 
 
 class ExemplarKernels(NamedTuple):
-    """What the network keeps of a target: the branches' correlation kernels."""
+    """What the network keeps of a target: the branches' correlation kernels.
+
+    C is the branch's width, times the levels of SiamMask++, times the responses with up-channel
+    correlation.
+    """
 
     score: Tensor
     """(N, C, 5, 5) kernels of the score branch."""
@@ -36,7 +40,7 @@ class SearchOutput(NamedTuple):
     box_deltas: Tensor
     """(N, 4 * A, 25, 25); channel = coordinate * A + anchor, order dx, dy, dw, dh."""
     mask_responses: Tensor
-    """(N, C, 25, 25) responses of the mask branch, before its head."""
+    """(N, C, 25, 25) responses of the mask branch, before its head; C as in its kernels."""
     pyramid: tuple[Tensor, ...]
     """Backbone maps of stride 2, 4, 8 for the refiner, finest first; empty without one."""
 
@@ -51,11 +55,14 @@ class SiamMask(nn.Module):
         score_head, box_head: responses -> 2 and 4 numbers per anchor.
         coarse_mask_head: responses -> 63 * 63 logits, or None.
         refiner: mask of 127x127 logits at given responses, or None.
+        refines_coarse_masks: whether the refiner starts from the logits of the coarse mask
+            (SiamMask++) instead of the response.
         architecture: name that :func:`build_network` knows it by.
         default_preset: name of the tracker preset that suits it.
 
     Raises:
-        ValueError: if there is neither a coarse mask head nor a refiner.
+        ValueError: if there is neither a coarse mask head nor a refiner, or coarse masks shall
+            be refined and one of the two is missing.
     """
 
     def __init__(
@@ -63,19 +70,22 @@ class SiamMask(nn.Module):
         *,
         backbone: nn.Module,
         adjust: nn.Module,
-        score_branch: CorrelationBranch,
-        box_branch: CorrelationBranch,
-        mask_branch: CorrelationBranch,
-        score_head: PredictionHead,
-        box_head: PredictionHead,
-        coarse_mask_head: PredictionHead | None,
+        score_branch: Branch,
+        box_branch: Branch,
+        mask_branch: Branch,
+        score_head: Head,
+        box_head: Head,
+        coarse_mask_head: Head | None,
         refiner: nn.Module | None,
+        refines_coarse_masks: bool = False,
         architecture: str,
         default_preset: str,
     ) -> None:
         super().__init__()
         if coarse_mask_head is None and refiner is None:
             raise ValueError(f"{architecture}: needs a coarse mask head or a refiner, got neither")
+        if refines_coarse_masks and (coarse_mask_head is None or refiner is None):
+            raise ValueError(f"{architecture}: needs a coarse mask head and a refiner")
         self.backbone = backbone
         self.adjust = adjust
         self.score_branch = score_branch
@@ -85,6 +95,7 @@ class SiamMask(nn.Module):
         self.box_head = box_head
         self.coarse_mask_head = coarse_mask_head
         self.refiner = refiner
+        self.refines_coarse_masks = refines_coarse_masks
         self.architecture = architecture
         self.default_preset = default_preset
         self.options: dict[str, object] = {}
@@ -112,7 +123,8 @@ class SiamMask(nn.Module):
             patch: (N, 3, H, W) float BGR 0..255, H = W = 127 (exemplar) or 255 (search).
 
         Returns:
-            The adjusted feature, (N, C, 7, 7) or (N, C, 31, 31), and the maps for the refiner.
+            The adjusted feature, (N, C, 7, 7) or (N, C, 31, 31), and the maps for the refiner;
+            the levels of SiamMask++ lie side by side in the feature's channels.
         """
         maps: BackboneMaps = self.backbone(patch)
         return self.adjust(maps.deep), maps.pyramid
@@ -174,7 +186,8 @@ class SiamMask(nn.Module):
 
         Args:
             output: what :meth:`search` returned for N patches.
-            rows, columns: (K,) int64, positions 0..24 in the response map.
+            rows, columns: (K,) int64, positions in the response map: 0..24, or 0..2 for 143
+                pixel search patches.
             sample_index: (K,) int64, the sample of each; by default 0..N-1 with K = N.
 
         Returns:
@@ -186,7 +199,11 @@ class SiamMask(nn.Module):
         if self.refiner is None:
             raise ValueError(f"{self.architecture} has no refiner")
         samples = _sample_index(output.mask_responses, rows, sample_index)
-        logits: Tensor = self.refiner(output.mask_responses, output.pyramid, samples, rows, columns)
+        arguments = output.mask_responses, output.pyramid, samples, rows, columns
+        if self.refines_coarse_masks:
+            logits: Tensor = self.refiner(*arguments, head=self._coarse_head())
+        else:
+            logits = self.refiner(*arguments)
         return logits
 
     def mask_at(
@@ -201,7 +218,7 @@ class SiamMask(nn.Module):
             return self.refined_mask_at(output, rows, columns, sample_index)
         return self.coarse_mask_at(output.mask_responses, rows, columns, sample_index)
 
-    def _coarse_head(self) -> PredictionHead:
+    def _coarse_head(self) -> Head:
         if self.coarse_mask_head is None:
             raise ValueError(f"{self.architecture} has no coarse mask head")
         return self.coarse_mask_head
