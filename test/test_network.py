@@ -10,6 +10,7 @@ from torch import nn
 
 from siammask_ros.network import (
     ARCHITECTURES,
+    ExemplarKernels,
     build_network,
     depthwise_correlation,
     fuse_for_inference,
@@ -68,14 +69,51 @@ def run(network, exemplar, search):
 def test_shapes(network):
     kernels, output = run(network, patches(1, 127, 0), patches(1, 255, 1))
     width = kernels.mask.shape[1]
-    assert [kernel.shape for kernel in kernels] == [(1, width, 5, 5)] * 3
-    assert output.score_logits.shape == (1, 10, 25, 25)
-    assert output.box_deltas.shape == (1, 20, 25, 25)
+    assert kernels.score.shape == kernels.mask.shape == (1, width, 5, 5)
+    if network.has_boxes:
+        assert kernels.box.shape == (1, width, 5, 5)
+        assert output.score_logits.shape == (1, 10, 25, 25)
+        assert output.box_deltas.shape == (1, 20, 25, 25)
+    else:
+        assert network.architecture.startswith("siammask_2b")
+        assert kernels.box is None
+        assert output.score_logits.shape == (1, 1, 25, 25)
+        assert output.box_deltas is None
     assert output.mask_responses.shape == (1, width, 25, 25)
     mask = network.mask_at(output, ROWS[:1], COLUMNS[:1])
     assert mask.shape == (1, network.mask_size, network.mask_size)
     assert network.mask_size == (127 if network.has_refiner else 63)
     assert len(output.pyramid) == (3 if network.has_refiner else 0)
+
+
+@pytest.mark.parametrize("two_branch", [False, True])
+def test_kernels_can_be_taken_apart_and_put_together(two_branch):
+    network = thin("compact", two_branch=two_branch)
+    assert network.has_boxes != two_branch
+    kernels, output = run(network, patches(3, 127, 0), patches(3, 255, 1))
+    ones = [kernels.select(slice(index, index + 1)) for index in range(3)]
+    assert [one.score.shape[0] for one in ones] == [1, 1, 1]
+    again = ExemplarKernels.concatenate(ones)
+    assert (again.box is None) == two_branch
+    with torch.inference_mode():
+        torch.testing.assert_close(network.search(patches(3, 255, 1), again), output)
+
+
+def test_kernels_of_two_branches_do_not_fit_three():
+    two, three = thin("compact", two_branch=True), thin("compact")
+    with torch.inference_mode():
+        kernels = two.exemplar(patches(1, 127, 0))
+        with pytest.raises(ValueError, match="compact: the kernels are of a two-branch network"):
+            three.search(patches(1, 255, 1), kernels)
+
+
+def test_a_two_branch_network_has_no_boxes_to_train():
+    network = build_network("siammask_2b_r50_refine", width_divisor=16)
+    names = {name.split(".", 1)[0] for name, _ in network.named_parameters()}
+    assert names == {
+        *("backbone", "adjust", "score_branch", "score_head"),
+        *("mask_branch", "coarse_mask_head", "refiner"),
+    }
 
 
 def test_compact_maps_are_aligned(compact):
@@ -330,6 +368,8 @@ def assembled(**parts):
 def test_parts_that_do_not_make_a_network_are_refused():
     with pytest.raises(ValueError, match="some: needs a coarse mask head or a refiner, got nei"):
         assembled()
+    with pytest.raises(ValueError, match="some: needs a box branch and a box head, or neither"):
+        assembled(refiner=nn.Identity(), box_head=None)
     with pytest.raises(ValueError, match="some: needs a coarse mask head and a refiner"):
         assembled(refiner=nn.Identity(), refines_coarse_masks=True)
 

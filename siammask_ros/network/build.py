@@ -29,6 +29,10 @@ from siammask_ros.network.siammask import COARSE_SIZE, SiamMask
 
 CLASSES = 2
 BOX_COORDINATES = 4
+SIMILARITIES = 1
+"""Scores a response in a two-branch network (table 10)."""
+TWO_BRANCH_PRESET = "two_branch"
+"""Settings of a tracker that takes its box from the mask, as the paper does without box branch."""
 BRANCH_WIDTH = 256
 """Channels of the adjusted features and of the branches (appendix A)."""
 LEAST_REFINER_WIDTH = 4
@@ -46,41 +50,77 @@ def _build_compact(
     width: int = 64,
     refiner_widths: Sequence[int] = (32, 16, 8),
     anchors: int = 5,
+    two_branch: bool = False,
 ) -> SiamMask:
     """The small network of this package: refined masks only, trained from random weights."""
+    score_branch, box_branch, mask_branch = _branches(width, two_branch=two_branch)
+    score_head, box_head = _score_and_box_heads(width, anchors, two_branch=two_branch)
     return SiamMask(
         backbone=CompactBackbone(channels=channels, blocks=blocks),
         adjust=AdjustLayer(channels[-1], width),
-        score_branch=CorrelationBranch(width, width),
-        box_branch=CorrelationBranch(width, width),
-        mask_branch=CorrelationBranch(width, width),
-        score_head=PredictionHead(width, CLASSES * anchors),
-        box_head=PredictionHead(width, BOX_COORDINATES * anchors),
+        score_branch=score_branch,
+        box_branch=box_branch,
+        mask_branch=mask_branch,
+        score_head=score_head,
+        box_head=box_head,
         coarse_mask_head=None,
         refiner=CompactRefiner(
             response_channels=width, pyramid_channels=channels, widths=refiner_widths
         ),
         architecture="compact",
-        default_preset="compact",
+        default_preset=TWO_BRANCH_PRESET if two_branch else "compact",
     )
 
 
 def _build_resnet50(*, refine: bool, anchors: int = 5, width_divisor: int = 1) -> SiamMask:
     """SiamMask of the paper: ResNet-50, coarse masks, and refinement if asked for."""
+    return _resnet50_network(
+        refine=refine,
+        two_branch=False,
+        anchors=anchors,
+        width_divisor=width_divisor,
+        architecture="siammask_r50_refine" if refine else "siammask_r50_base",
+        default_preset="davis" if refine else "base",
+    )
+
+
+def _build_two_branch(*, refine: bool, width_divisor: int = 1) -> SiamMask:
+    """SiamMask-2B of the paper: one score a response, no anchors and no boxes (table 10)."""
+    return _resnet50_network(
+        refine=refine,
+        two_branch=True,
+        anchors=0,
+        width_divisor=width_divisor,
+        architecture="siammask_2b_r50_refine" if refine else "siammask_2b_r50_base",
+        default_preset=TWO_BRANCH_PRESET,
+    )
+
+
+def _resnet50_network(
+    *,
+    refine: bool,
+    two_branch: bool,
+    anchors: int,
+    width_divisor: int,
+    architecture: str,
+    default_preset: str,
+) -> SiamMask:
     stages = _thinned(RESNET50_STAGES, width_divisor)
     width = BRANCH_WIDTH // width_divisor
+    score_branch, box_branch, mask_branch = _branches(width, two_branch=two_branch)
+    score_head, box_head = _score_and_box_heads(width, anchors, two_branch=two_branch)
     return SiamMask(
         backbone=ResNet(stages=stages, stem_channels=ResNet.STEM_CHANNELS // width_divisor),
         adjust=AdjustLayer(stages[-1].channels * BottleneckBlock.EXPANSION, width),
-        score_branch=CorrelationBranch(width, width),
-        box_branch=CorrelationBranch(width, width),
-        mask_branch=CorrelationBranch(width, width),
-        score_head=PredictionHead(width, CLASSES * anchors),
-        box_head=PredictionHead(width, BOX_COORDINATES * anchors),
+        score_branch=score_branch,
+        box_branch=box_branch,
+        mask_branch=mask_branch,
+        score_head=score_head,
+        box_head=box_head,
         coarse_mask_head=PredictionHead(width, COARSE_SIZE * COARSE_SIZE),
         refiner=_refiner(width, width_divisor) if refine else None,
-        architecture="siammask_r50_refine" if refine else "siammask_r50_base",
-        default_preset="davis" if refine else "base",
+        architecture=architecture,
+        default_preset=default_preset,
     )
 
 
@@ -144,6 +184,28 @@ def _build_plus_plus(
 Layerwise = tuple[LayerwiseBranch, LayerwiseHead]
 
 
+def _branches(
+    width: int, *, two_branch: bool
+) -> tuple[CorrelationBranch, CorrelationBranch | None, CorrelationBranch]:
+    """Branches of scores, boxes and masks."""
+    return (
+        CorrelationBranch(width, width),
+        None if two_branch else CorrelationBranch(width, width),
+        CorrelationBranch(width, width),
+    )
+
+
+def _score_and_box_heads(
+    width: int, anchors: int, *, two_branch: bool
+) -> tuple[PredictionHead, PredictionHead | None]:
+    if two_branch:
+        return PredictionHead(width, SIMILARITIES), None
+    return (
+        PredictionHead(width, CLASSES * anchors),
+        PredictionHead(width, BOX_COORDINATES * anchors),
+    )
+
+
 def _refiner(vector_channels: int, width_divisor: int) -> SiamMaskRefiner:
     """The paper's refiner with its widths divided."""
 
@@ -184,6 +246,8 @@ _BUILDERS: dict[str, Callable[..., SiamMask]] = {
     "compact": _build_compact,
     "siammask_r50_refine": partial(_build_resnet50, refine=True),
     "siammask_r50_base": partial(_build_resnet50, refine=False),
+    "siammask_2b_r50_refine": partial(_build_two_branch, refine=True),
+    "siammask_2b_r50_base": partial(_build_two_branch, refine=False),
     "siammask_pp_r50_bi": partial(_build_plus_plus, refine=False),
     "siammask_pp_r50_re": partial(_build_plus_plus, refine=True),
 }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,19 +27,43 @@ class ExemplarKernels(NamedTuple):
 
     score: Tensor
     """(N, C, 5, 5) kernels of the score branch."""
-    box: Tensor
-    """(N, C, 5, 5) kernels of the box branch."""
+    box: Tensor | None
+    """(N, C, 5, 5) kernels of the box branch; None in a two-branch network."""
     mask: Tensor
     """(N, C, 5, 5) kernels of the mask branch."""
+
+    def select(self, samples: slice) -> ExemplarKernels:
+        """Kernels of some of the N samples."""
+        return ExemplarKernels(
+            score=self.score[samples],
+            box=None if self.box is None else self.box[samples],
+            mask=self.mask[samples],
+        )
+
+    @staticmethod
+    def concatenate(kernels: Sequence[ExemplarKernels]) -> ExemplarKernels:
+        """One batch of several, all of one network."""
+        boxes = [one.box for one in kernels if one.box is not None]
+        return ExemplarKernels(
+            score=torch.cat([one.score for one in kernels]),
+            box=torch.cat(boxes) if boxes else None,
+            mask=torch.cat([one.mask for one in kernels]),
+        )
 
 
 class SearchOutput(NamedTuple):
     """What the network finds in a search patch."""
 
     score_logits: Tensor
-    """(N, 2 * A, 25, 25); channel = class * A + anchor, background first."""
-    box_deltas: Tensor
-    """(N, 4 * A, 25, 25); channel = coordinate * A + anchor, order dx, dy, dw, dh."""
+    """(N, 2 * A, 25, 25); channel = class * A + anchor, background first.
+
+    In a two-branch network (N, 1, 25, 25): one logit a response, that the target is centred there.
+    """
+    box_deltas: Tensor | None
+    """(N, 4 * A, 25, 25); channel = coordinate * A + anchor, order dx, dy, dw, dh.
+
+    None in a two-branch network, which predicts no boxes.
+    """
     mask_responses: Tensor
     """(N, C, 25, 25) responses of the mask branch, before its head; C as in its kernels."""
     pyramid: tuple[Tensor, ...]
@@ -51,8 +76,10 @@ class SiamMask(nn.Module):
     Args:
         backbone: patch -> BackboneMaps.
         adjust: the backbone's deep maps -> one feature map for the branches.
-        score_branch, box_branch, mask_branch: correlation branches.
-        score_head, box_head: responses -> 2 and 4 numbers per anchor.
+        score_branch, box_branch, mask_branch: correlation branches; without a box branch it is a
+            two-branch network (SiamMask-2B, section 3.2).
+        score_head, box_head: responses -> 2 and 4 numbers per anchor; a two-branch network has one
+            score a response and no box head.
         coarse_mask_head: responses -> 63 * 63 logits, or None.
         refiner: mask of 127x127 logits at given responses, or None.
         refines_coarse_masks: whether the refiner starts from the logits of the coarse mask
@@ -62,7 +89,7 @@ class SiamMask(nn.Module):
 
     Raises:
         ValueError: if there is neither a coarse mask head nor a refiner, or coarse masks shall
-            be refined and one of the two is missing.
+            be refined and one of the two is missing, or one of box branch and box head.
     """
 
     def __init__(
@@ -71,10 +98,10 @@ class SiamMask(nn.Module):
         backbone: nn.Module,
         adjust: nn.Module,
         score_branch: Branch,
-        box_branch: Branch,
+        box_branch: Branch | None,
         mask_branch: Branch,
         score_head: Head,
-        box_head: Head,
+        box_head: Head | None,
         coarse_mask_head: Head | None,
         refiner: nn.Module | None,
         refines_coarse_masks: bool = False,
@@ -86,6 +113,8 @@ class SiamMask(nn.Module):
             raise ValueError(f"{architecture}: needs a coarse mask head or a refiner, got neither")
         if refines_coarse_masks and (coarse_mask_head is None or refiner is None):
             raise ValueError(f"{architecture}: needs a coarse mask head and a refiner")
+        if (box_branch is None) != (box_head is None):
+            raise ValueError(f"{architecture}: needs a box branch and a box head, or neither")
         self.backbone = backbone
         self.adjust = adjust
         self.score_branch = score_branch
@@ -100,6 +129,11 @@ class SiamMask(nn.Module):
         self.default_preset = default_preset
         self.options: dict[str, object] = {}
         self.is_fused = False
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether the network predicts boxes: three branches, not two."""
+        return self.box_branch is not None
 
     @property
     def has_refiner(self) -> bool:
@@ -134,16 +168,20 @@ class SiamMask(nn.Module):
         feature, _ = self.features(exemplar_patch)
         return ExemplarKernels(
             score=self.score_branch.kernel(feature),
-            box=self.box_branch.kernel(feature),
+            box=None if self.box_branch is None else self.box_branch.kernel(feature),
             mask=self.mask_branch.kernel(feature),
         )
 
     def search(self, search_patch: Tensor, kernels: ExemplarKernels) -> SearchOutput:
-        """Search (N, 3, 255, 255) float BGR 0..255 patches for the N targets of ``kernels``."""
+        """Search (N, 3, 255, 255) float BGR 0..255 patches for the N targets of ``kernels``.
+
+        Raises:
+            ValueError: if the kernels are those of a two-branch network and this is none.
+        """
         feature, pyramid = self.features(search_patch)
         return SearchOutput(
             score_logits=self.score_head(self.score_branch.respond(feature, kernels.score)),
-            box_deltas=self.box_head(self.box_branch.respond(feature, kernels.box)),
+            box_deltas=self._box_deltas(feature, kernels.box),
             mask_responses=self.mask_branch.respond(feature, kernels.mask),
             pyramid=pyramid if self.has_refiner else (),
         )
@@ -217,6 +255,14 @@ class SiamMask(nn.Module):
         if self.has_refiner:
             return self.refined_mask_at(output, rows, columns, sample_index)
         return self.coarse_mask_at(output.mask_responses, rows, columns, sample_index)
+
+    def _box_deltas(self, feature: Tensor, kernel: Tensor | None) -> Tensor | None:
+        if self.box_branch is None or self.box_head is None:
+            return None
+        if kernel is None:
+            raise ValueError(f"{self.architecture}: the kernels are of a two-branch network")
+        deltas: Tensor = self.box_head(self.box_branch.respond(feature, kernel))
+        return deltas
 
     def _coarse_head(self) -> Head:
         if self.coarse_mask_head is None:
