@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Text files that appear whole or not at all, and Markdown tables."""
+"""Files that appear whole or not at all, and Markdown tables."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Write a text file so that it is there complete or, after an error, as it was before.
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write a file so that it is there complete or, after an error, as it was before.
 
     Makes missing folders. Returns the path.
     """
+    data = content.encode("utf-8") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
         Path(partial).chmod(0o644)
         Path(partial).replace(path)
     except BaseException:

@@ -47,7 +47,7 @@ ARROWS = {
     "scenes": {"geometry"},
     "training": {"anchors", "crop", "geometry", "network", "scenes", "weights"},
     "files": set(),
-    "evaluation": LIBRARY | {"scenes", "files"},
+    "evaluation": LIBRARY | {"drawing", "files", "scenes"},
     "benchmark": LIBRARY | {"scenes", "files"},
     "drawing": {"geometry"},
     "video": {"geometry"},

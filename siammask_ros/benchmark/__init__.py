@@ -10,6 +10,7 @@ from siammask_ros.benchmark.latency import (
     StepTimes,
     Summary,
     benchmark_tracker,
+    device_name,
     target_boxes,
     total_steps,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "benchmark_json",
     "benchmark_markdown",
     "benchmark_tracker",
+    "device_name",
     "target_boxes",
     "total_steps",
     "write_benchmark",

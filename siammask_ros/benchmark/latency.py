@@ -315,11 +315,15 @@ def target_boxes(size_wh: tuple[int, int], count: int) -> list[tuple[float, floa
     return boxes
 
 
+def device_name(device: torch.device) -> str:
+    """The name of the hardware: the GPU's, or the processor's."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+
+
 def _environment(device: torch.device) -> Environment:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return Environment(
         device=str(device),
-        device_name=name,
+        device_name=device_name(device),
         cpu_count=os.cpu_count() or 1,
         torch_threads=torch.get_num_threads(),
         opencv_threads=cv2.getNumThreads(),

@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accuracy of a tracker on labelled video: mask and box overlap, confidence, time."""
 
+from siammask_ros.evaluation.chart import (
+    ChartLine,
+    learning_curve,
+    line_chart,
+    write_learning_curve,
+)
 from siammask_ros.evaluation.confidence import (
     CalibrationBin,
     Separation,
@@ -17,7 +23,15 @@ from siammask_ros.evaluation.evaluate import (
     evaluate_sequence,
     track_sequence,
 )
-from siammask_ros.evaluation.groups import SequenceGroup, parse_groups
+from siammask_ros.evaluation.failures import (
+    SequenceFailure,
+    draw_tracked,
+    failure_sheet,
+    find_failures,
+    worst_frames,
+    write_failures,
+)
+from siammask_ros.evaluation.groups import SequenceGroup, check_groups, parse_groups
 from siammask_ros.evaluation.measures import box_overlap, region_similarity
 from siammask_ros.evaluation.protocol import (
     LabelledFrame,
@@ -53,12 +67,14 @@ from siammask_ros.evaluation.scores import (
     Evaluation,
     FrameScore,
     SequenceScore,
+    training_step,
 )
 
 __all__ = [
     "REFERENCE_TRACKERS",
     "Always",
     "CalibrationBin",
+    "ChartLine",
     "Conditions",
     "Convention",
     "DavisSequence",
@@ -71,6 +87,7 @@ __all__ = [
     "RenderedSequence",
     "Result",
     "Separation",
+    "SequenceFailure",
     "SequenceGroup",
     "SequenceScore",
     "TrackedFrame",
@@ -80,14 +97,20 @@ __all__ = [
     "box_overlap",
     "calibration",
     "calibration_csv",
+    "check_groups",
     "comparison_csv",
     "comparison_markdown",
+    "draw_tracked",
     "evaluate",
     "evaluate_davis",
     "evaluate_sequence",
     "evaluation_json",
     "evaluation_markdown",
+    "failure_sheet",
+    "find_failures",
     "frames_csv",
+    "learning_curve",
+    "line_chart",
     "parse_groups",
     "read_davis",
     "reference_factory",
@@ -97,6 +120,10 @@ __all__ = [
     "separation_csv",
     "sequences_csv",
     "track_sequence",
+    "training_step",
+    "worst_frames",
     "write_comparison",
+    "write_failures",
+    "write_learning_curve",
     "write_report",
 ]

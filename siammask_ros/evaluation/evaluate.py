@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 
 from siammask_ros.evaluation.davis import read_davis
-from siammask_ros.evaluation.groups import repeated
+from siammask_ros.evaluation.groups import check_groups, repeated
 from siammask_ros.evaluation.measures import box_overlap, region_similarity
 from siammask_ros.evaluation.scores import (
     Conditions,
@@ -174,10 +174,7 @@ def _check_arguments(names: Sequence[str], groups: Sequence[SequenceGroup], jobs
     twice = repeated(names)
     if twice:
         raise ValueError(f"sequence names must differ, found twice: {', '.join(twice)}")
-    for group in groups:
-        others = [name for name in group.sequences if name not in names]
-        if others:
-            raise ValueError(f"group {group.name}: not evaluated: {', '.join(others)}")
+    check_groups(groups, names)
     if jobs < 1:
         raise ValueError(f"jobs must be at least 1, got {jobs}")
 

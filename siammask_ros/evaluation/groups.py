@@ -46,6 +46,18 @@ def parse_groups(text: str) -> tuple[SequenceGroup, ...]:
     return tuple(found)
 
 
+def check_groups(groups: Iterable[SequenceGroup], names: Sequence[str]) -> None:
+    """Make sure that all groups consist of the named sequences.
+
+    Raises:
+        ValueError: naming the first group that does not, and what is missing.
+    """
+    for group in groups:
+        others = [name for name in group.sequences if name not in names]
+        if others:
+            raise ValueError(f"group {group.name}: not evaluated: {', '.join(others)}")
+
+
 def _parse_group(text: str) -> SequenceGroup:
     name, equals, members = text.partition("=")
     if not equals or not name.strip():

@@ -11,6 +11,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siammask_ros.evaluation.chart import write_learning_curve
 from siammask_ros.evaluation.confidence import (
     FINE_FROM,
     LOST_BELOW,
@@ -319,12 +320,18 @@ def write_report(directory: str | os.PathLike[str], evaluation: Evaluation) -> l
 def write_comparison(
     directory: str | os.PathLike[str], evaluations: Sequence[Evaluation]
 ) -> list[Path]:
-    """Write comparison.md and comparison.csv; returns their paths."""
+    """Write comparison.md, comparison.csv and curve.png, the learning curve.
+
+    Returns:
+        Their paths.
+    """
     contents = {
         "comparison.md": comparison_markdown(evaluations),
         "comparison.csv": comparison_csv(evaluations),
     }
-    return [write_whole(Path(directory) / name, text) for name, text in contents.items()]
+    folder = Path(directory)
+    written = [write_whole(folder / name, text) for name, text in contents.items()]
+    return [*written, write_learning_curve(folder / "curve.png", evaluations)]
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from siammask_ros.evaluation.confidence import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from siammask_ros.evaluation.groups import SequenceGroup
 
@@ -216,6 +216,12 @@ class Evaluation:
             [frame.confidence for frame in self.counted],
             [frame.region_similarity for frame in self.counted],
         )
+
+
+def training_step(metadata: Mapping[str, Any]) -> int | None:
+    """The step that the metadata of a checkpoint tell, as training writes them; None if none."""
+    step = str(metadata.get("step", metadata.get("steps", "")))
+    return int(step) if step.isdecimal() else None
 
 
 def _counted(count: int, thing: str) -> str:
