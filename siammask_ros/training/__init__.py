@@ -1,8 +1,35 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Training: data, augmentation, labels, losses and the loop."""
+"""Training: data, augmentation, labels, losses and the loop.
 
-from siammask_ros.training.config import TrainingConfig, load_training_config
-from siammask_ros.training.loop import TrainingResult, train
+Names are loaded on first use, so that importing the package costs nothing.
+"""
 
-__all__ = ["TrainingConfig", "TrainingResult", "load_training_config", "train"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from siammask_ros.training.config import TrainingConfig, load_training_config
+    from siammask_ros.training.loop import TrainingResult, train
+    from siammask_ros.training.report import check
+
+__all__ = ["TrainingConfig", "TrainingResult", "check", "load_training_config", "train"]
+
+_HOMES = {
+    "TrainingConfig": "siammask_ros.training.config",
+    "TrainingResult": "siammask_ros.training.loop",
+    "check": "siammask_ros.training.report",
+    "load_training_config": "siammask_ros.training.config",
+    "train": "siammask_ros.training.loop",
+}
+
+
+def __getattr__(name: str) -> object:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    exported: object = getattr(importlib.import_module(home), name)
+    return exported
