@@ -370,8 +370,9 @@ def test_groups_have_means_of_their_own():
 
 def test_times_say_what_they_were_taken_with():
     scores = run([MovingSquare()], Always(NeverMoves()), device="a CPU", threads=1)
-    assert scores.conditions == ("a CPU", 1, 1)
-    assert scores.conditions.words == "a CPU, 1 thread"
+    assert scores.conditions[:3] == ("a CPU", 1, 1)
+    assert scores.conditions.words.startswith("a CPU, 1 thread, load average ")
+    assert Conditions("a CPU", 1, 1).words == "a CPU, 1 thread"
     assert Conditions("", 2, 3).words.startswith("2 threads, 3 processes at a time")
     times = [frame.milliseconds for frame in scores.sequences[0].frames]
     assert scores.milliseconds == np.median(times)
@@ -626,7 +627,7 @@ def test_markdown_states_numbers_and_convention(scores):
     assert f" {scores.sequences[0].region_similarity:.3f} " in group
     assert "does not say how sure" in text
     assert f"{scores.milliseconds_p99:.1f} ms a frame" in text
-    assert "a CPU, 1 thread." in text
+    assert "a CPU, 1 thread, load average" in text
     assert "nan" not in text
     table = comparison_markdown([scores, scores]).splitlines()
     assert len(table) == 4

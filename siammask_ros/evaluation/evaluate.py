@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -25,7 +26,6 @@ from siammask_ros.evaluation.scores import (
 from siammask_ros.geometry import Box
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from siammask_ros.evaluation.groups import SequenceGroup
@@ -148,6 +148,7 @@ def evaluate(
             sequence that cannot be scored.
     """
     _check_arguments([sequence.name for sequence in sequences], groups, jobs)
+    load_average = os.getloadavg()[0]
     if jobs == 1:
         _limit_threads(threads)
         scores = _in_this_process(sequences, tracker_factory, convention)
@@ -163,7 +164,7 @@ def evaluate(
         dataset_name,
         convention,
         tuple(by_name[sequence.name] for sequence in sequences),
-        Conditions(device, _threads() if jobs == 1 else threads or 1, jobs),
+        Conditions(device, _threads() if jobs == 1 else threads or 1, jobs, load_average),
         tuple(groups),
     )
 

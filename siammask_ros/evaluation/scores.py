@@ -109,11 +109,13 @@ class Conditions(NamedTuple):
         device: what the tracker computes on; empty if unknown.
         threads: threads of the tracker's computations in each process.
         jobs: processes at a time; several disturb each other's times.
+        load_average: how busy the machine was before, in running processes; NaN if unknown.
     """
 
     device: str = ""
     threads: int = 1
     jobs: int = 1
+    load_average: float = math.nan
 
     @property
     def words(self) -> str:
@@ -122,6 +124,8 @@ class Conditions(NamedTuple):
         parts.append(_counted(self.threads, "thread"))
         if self.jobs > 1:
             parts.append(f"{self.jobs} processes at a time, which disturb each other")
+        if not math.isnan(self.load_average):
+            parts.append(f"load average {self.load_average:.1f} before")
         return ", ".join(parts)
 
 
