@@ -152,10 +152,16 @@ def subset():
     return load_module(DATA / "make_network_subset.py")
 
 
-@pytest.mark.parametrize("architecture", ["siammask_r50_refine", "siammask_r50_base", "compact"])
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        *("siammask_r50_refine", "siammask_r50_base", "compact"),
+        *("siammask_2b_r50_refine", "siammask_pp_r50_re"),
+    ],
+)
 def test_outputs_are_those_that_we_once_checked(subset, architecture):
     expected = np.load(subset.SUBSET)
-    network = subset.fill(build_network(architecture))
+    network = subset.fill(build_network(architecture, **subset.ARCHITECTURES[architecture]))
     for candidate in (network, fuse_for_inference(network)):
         found = subset.outputs(candidate, torch.float32)
         names = {f"{architecture}/{name}" for name in found}

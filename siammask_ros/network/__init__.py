@@ -14,6 +14,7 @@ from siammask_ros.network.checkpoints import (
 )
 from siammask_ros.network.correlation import depthwise_correlation, up_channel_correlation
 from siammask_ros.network.inference import fuse_for_inference
+from siammask_ros.network.initial_weights import load_initial_weights
 from siammask_ros.network.siammask import ExemplarKernels, SearchOutput, SiamMask
 from siammask_ros.network.windows import extract_windows
 
@@ -30,6 +31,7 @@ __all__ = [
     "depthwise_correlation",
     "extract_windows",
     "fuse_for_inference",
+    "load_initial_weights",
     "load_network",
     "read_checkpoint",
     "save_network",

@@ -130,17 +130,17 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         CheckpointError: with the file and the reason.
     """
     path = Path(path)
-    content = _read_tensors_only(path)
+    content = read_tensors_only(path)
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: not a checkpoint, it holds a {type(content).__name__}")
     if "format" in content:
         return _read_own(path, content)
-    tensors = _bare_state_dict(path, content)
+    tensors = bare_state_dict(path, content)
     layout = detect_layout(tensors)
     if layout is None:
         raise CheckpointError(
             f"{path}: a checkpoint of another model, its {len(tensors)} keys are not SiamMask's: "
-            f"{_shortened(tensors)}"
+            f"{shortened(tensors)}"
         )
     if layout == "siammask_ros":
         raise CheckpointError(
@@ -248,7 +248,7 @@ _DAMAGE = (
 """What reading a damaged file can raise, besides what names it."""
 
 
-def _read_tensors_only(path: Path) -> object:
+def read_tensors_only(path: Path) -> object:
     """Whatever a file of torch.save holds, without executing anything from it."""
     try:
         with path.open("rb") as stream:
@@ -300,7 +300,7 @@ def _read_own(path: Path, content: Mapping[Any, Any]) -> Checkpoint:
         raise CheckpointError(f"{path}: options or metadata is not a dict")
     if "state_dict" not in content:
         raise CheckpointError(f"{path}: has no state_dict")
-    tensors = _bare_state_dict(path, content)
+    tensors = bare_state_dict(path, content)
     try:
         network = _skeleton(architecture, dict(options))
     except (TypeError, ValueError, RuntimeError) as error:
@@ -318,7 +318,7 @@ def _read_own(path: Path, content: Mapping[Any, Any]) -> Checkpoint:
     )
 
 
-def _bare_state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
+def bare_state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor]:
     """The tensors by name, out of their wrapping, without a leading `module.`."""
     wrapped = content.get("state_dict", content)
     if not isinstance(wrapped, Mapping) or not wrapped:
@@ -331,7 +331,7 @@ def _bare_state_dict(path: Path, content: Mapping[Any, Any]) -> dict[str, Tensor
     if strangers:
         raise CheckpointError(
             f"{path}: not a checkpoint: of {len(wrapped)} entries, {len(strangers)} are not "
-            f"tensors with a name: {_shortened(strangers)}"
+            f"tensors with a name: {shortened(strangers)}"
         )
     prefix = "module."
     if all(key.startswith(prefix) for key in wrapped):
@@ -360,13 +360,13 @@ def _translate(
         lists = (("missing", missing), ("unknown", unknown), ("of another shape", misshaped))
         raise CheckpointError(
             f"{path}: a checkpoint of another model than {architecture}: "
-            + "; ".join(f"{len(keys)} {kind}: {_shortened(keys)}" for kind, keys in lists if keys),
+            + "; ".join(f"{len(keys)} {kind}: {shortened(keys)}" for kind, keys in lists if keys),
             missing=missing,
             unknown=unknown,
             misshaped=misshaped,
         )
     ours_to_tensor = {
-        ours: _converted(path, name, tensors[name], expected[ours].dtype)
+        ours: converted_tensor(path, name, tensors[name], expected[ours].dtype)
         for name, ours in names.items()
         if name in tensors
     }
@@ -374,7 +374,12 @@ def _translate(
     return ours_to_tensor, len(absent)
 
 
-def _converted(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+def converted_tensor(path: Path, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """A tensor of a file as finite numbers of this type.
+
+    Raises:
+        CheckpointError: if it holds something else.
+    """
     if tensor.is_floating_point() != dtype.is_floating_point or tensor.is_complex():
         raise CheckpointError(f"{path}: {name} is {tensor.dtype}, expected {dtype}")
     if tensor.layout != torch.strided or tensor.is_meta:
@@ -404,7 +409,8 @@ def _require_plain(value: object, where: str) -> None:
         raise ValueError(f"{where} is a {type(value).__name__}; text, numbers, lists, dicts only")
 
 
-def _shortened(entries: Any) -> str:  # noqa: ANN401
+def shortened(entries: Any) -> str:  # noqa: ANN401
+    """The first entries, and how many more there are."""
     names = [str(entry) for entry in entries]
     more = f" and {len(names) - LISTED_KEYS} more" if len(names) > LISTED_KEYS else ""
     return ", ".join(names[:LISTED_KEYS]) + more

@@ -124,33 +124,65 @@ _SINGLE_NAMES: dict[Layout, dict[str, str]] = {
 _OURS = frozenset(part.ours.split(".", 1)[0] for part in _PARTS["official"])
 
 
+_CLASSIFIER = ("fc.weight", "fc.bias")
+_Rule = tuple[re.Pattern[str], str]
+"""What matches a name, and the other name with "#" for each of its groups."""
+
+
 def published_names(our_names: Iterable[str], layout: Layout) -> dict[str, str]:
     """Name in a published checkpoint -> our name, for all parameters and buffers of a network.
 
     Raises:
         ValueError: if the table does not know one of our names.
     """
-    rules = [
-        (
-            re.compile(re.escape(f"{part.ours}.{ours}").replace("\\#", r"(\d+)") + r"\.(\w+)"),
-            f"{part.theirs}.{theirs}.#",
-        )
-        for part in _PARTS[layout]
-        for ours, theirs in part.layers
-    ]
-    singles = _SINGLE_NAMES[layout]
+    singles, rules = _SINGLE_NAMES[layout], _rules(_PARTS[layout])
     names: dict[str, str] = {}
     for our_name in our_names:
-        if our_name in singles:
-            names[singles[our_name]] = our_name
-            continue
-        for pattern, theirs in rules:
-            if match := pattern.fullmatch(our_name):
-                names[_numbered(theirs, match.groups())] = our_name
-                break
-        else:
+        theirs = singles.get(our_name) or _renamed(our_name, rules)
+        if theirs is None:
             raise ValueError(f"{our_name!r} has no name in {layout} checkpoints")
+        names[theirs] = our_name
     return names
+
+
+def resnet_names(names: Iterable[str]) -> dict[str, str] | None:
+    """Name in the bare state dict of a ResNet -> our name, or None if these are not one's names.
+
+    A leading "features." is left out, as often as it is there, and so is the classifier.
+    """
+    ours = {}
+    rules = [
+        (_pattern(f"(?:features\\.)*{re.escape(theirs)}"), f"backbone.{ours}.#")
+        for ours, theirs in _RESNET_LAYERS
+    ]
+    for name in names:
+        if name in _CLASSIFIER:
+            continue
+        renamed = _renamed(name, rules)
+        if renamed is None:
+            return None
+        ours[name] = renamed
+    return ours or None
+
+
+def _rules(parts: Iterable[_Part]) -> list[_Rule]:
+    return [
+        (_pattern(re.escape(f"{part.ours}.{ours}")), f"{part.theirs}.{theirs}.#")
+        for part in parts
+        for ours, theirs in part.layers
+    ]
+
+
+def _pattern(escaped: str) -> re.Pattern[str]:
+    """Matches a layer's parameters; the numbers and the parameter's name are its groups."""
+    return re.compile(escaped.replace("\\#", r"(\d+)") + r"\.(\w+)")
+
+
+def _renamed(name: str, rules: Iterable[_Rule]) -> str | None:
+    for pattern, target in rules:
+        if match := pattern.fullmatch(name):
+            return _numbered(target, match.groups())
+    return None
 
 
 def _numbered(pattern: str, values: Iterable[str]) -> str:

@@ -4,7 +4,7 @@
 
 These numbers are ours, not those of the reference code. They were written by the revision whose
 ResNet-50 networks agreed with the reference within float32 rounding, so that a
-test can tell when a later change moves them.
+test can tell when a later change moves them. The two-branch network has no reference code.
 
     python test/data/make_network_subset.py
 """
@@ -19,7 +19,14 @@ import numpy as np
 import torch
 
 SUBSET = Path(__file__).with_name("network_subset.npz")
-ARCHITECTURES = ("siammask_r50_refine", "siammask_r50_base", "compact")
+ARCHITECTURES = {
+    "siammask_r50_refine": {},
+    "siammask_r50_base": {},
+    "compact": {},
+    "siammask_2b_r50_refine": {"width_divisor": 4},
+    "siammask_pp_r50_re": {"width_divisor": 4},
+}
+"""Networks and their options."""
 ROWS, COLUMNS = (3, 20), (11, 24)
 
 
@@ -83,11 +90,12 @@ def outputs(network, dtype):
         kernels = network.exemplar(exemplar)
         output = network.search(search, kernels)
         found = {
-            "kernels": torch.cat(list(kernels))[:, ::8],
+            "kernels": torch.cat([kernel for kernel in kernels if kernel is not None])[:, ::8],
             "score_logits": output.score_logits[0, :, ::2, ::2],
-            "box_deltas": output.box_deltas[0, :, ::3, ::3],
             "mask_responses": output.mask_responses[0, ::8, ::6, ::6],
         }
+        if network.has_boxes:
+            found["box_deltas"] = output.box_deltas[0, :, ::3, ::3]
         if network.has_coarse_mask:
             found["coarse_mask"] = network.coarse_mask_at(
                 output.mask_responses, rows, columns, samples
@@ -105,8 +113,8 @@ def main():
     from siammask_ros.network import build_network  # noqa: PLC0415
 
     entries = {}
-    for architecture in ARCHITECTURES:
-        network = fill(build_network(architecture)).double()
+    for architecture, options in ARCHITECTURES.items():
+        network = fill(build_network(architecture, **options)).double()
         for name, value in outputs(network, torch.float64).items():
             entries[f"{architecture}/{name}"] = value.astype(np.float32)
             print(architecture, name, value.shape, np.abs(value).max(), value.std())  # noqa: T201
