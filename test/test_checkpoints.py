@@ -374,6 +374,27 @@ def test_saved_networks_come_back(small, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["own.pth"]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "options"),
+    [
+        ("compact", {**OPTIONS, "two_branch": True}),
+        ("siammask_2b_r50_refine", {"width_divisor": 16}),
+        (
+            "siammask_pp_r50_re",
+            {"width_divisor": 16, "backbone": "resnext50", "correlation": "up_channel"},
+        ),
+    ],
+)
+def test_every_kind_of_network_comes_back(tmp_path, architecture, options):
+    network, path = build_network(architecture, **options), tmp_path / "own.pth"
+    save_network(network, path)
+    loaded = load_network(path)
+    assert (loaded.architecture, loaded.options) == (architecture, options)
+    assert loaded.default_preset == network.default_preset
+    assert loaded.has_boxes == network.has_boxes
+    assert same(loaded, network.state_dict())
+
+
 def test_a_failed_save_leaves_the_old_file(small, tmp_path, monkeypatch):
     path = tmp_path / "own.pth"
     save_network(small, path)
