@@ -211,7 +211,7 @@ class SiamMaskTracker:
         device: where to run; moves the network there. By default where the network is.
 
     Raises:
-        ValueError: the network is in training mode, or the device is absent.
+        ValueError: the network is in training mode, it has no box branch, or the device is absent.
     """
 
     def __init__(
@@ -221,6 +221,9 @@ class SiamMaskTracker:
         *,
         device: str | torch.device | None = None,
     ) -> None:
+        if not getattr(network, "has_boxes", True):
+            name = getattr(network, "architecture", type(network).__name__)
+            raise ValueError(f"{name} is a two-branch network: without boxes it cannot track")
         if config is None:
             config = TrackerConfig.preset(getattr(network, "default_preset", "davis"))
         if isinstance(network, torch.nn.Module):
@@ -279,7 +282,7 @@ class SiamMaskTracker:
             TrackerState(
                 center_xy=center_xy,
                 size_wh=box.size_wh,
-                kernels=ExemplarKernels(*(kernel[index : index + 1] for kernel in kernels)),
+                kernels=kernels.select(slice(index, index + 1)),
                 padding_bgr=paddings[id(image_bgr)],
                 image_size_wh=image_size_wh,
             )
@@ -320,11 +323,13 @@ class SiamMaskTracker:
             for (image_bgr, _), state in zip(targets, states, strict=True)
         ]
         kernels = [state.kernels for state in states]
-        batched = kernels[0] if len(kernels) == 1 else _concatenate(kernels)
+        batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
         with torch.inference_mode():
             output = self.network.search(
                 self._to_tensor([region.patch for region in regions]), batched
             )
+            if output.box_deltas is None:  # refused when the tracker was made, unless wrapped
+                raise ValueError("the network predicts no boxes")
             scores = foreground_probability(_to_numpy(output.score_logits))  # (N, A * 25 * 25)
             boxes = self.config.anchors.decode(_to_numpy(output.box_deltas))  # (N, 4, A * 25 * 25)
             choices = [
@@ -556,11 +561,6 @@ def _interpolate(
         first[0] + (second[0] - first[0]) * share,
         first[1] + (second[1] - first[1]) * share,
     )
-
-
-def _concatenate(kernels: Sequence[ExemplarKernels]) -> ExemplarKernels:
-    """One batch of kernels from several."""
-    return ExemplarKernels(*(torch.cat(branch) for branch in zip(*kernels, strict=True)))
 
 
 def _to_numpy(tensor: Tensor) -> FloatArray:

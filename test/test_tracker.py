@@ -430,6 +430,12 @@ def test_network_without_a_finite_answer_is_an_error(
         tracker.track(image, state)
 
 
+def test_a_network_without_boxes_is_refused():
+    network = siammask_ros.build_network("siammask_2b_r50_base", width_divisor=16).eval()
+    with pytest.raises(ValueError, match="siammask_2b_r50_base is a two-branch network"):
+        SiamMaskTracker(network)
+
+
 def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]:
     def answer(*arguments: Any) -> SearchOutput:
         output = search(*arguments)
