@@ -8,17 +8,24 @@ import functools
 from collections.abc import Callable
 
 from siammask_ros.training.config import DataConfig, SourceConfig
+from siammask_ros.training.datasets.coco import list_coco
 from siammask_ros.training.datasets.davis import list_davis
 from siammask_ros.training.datasets.files import read_image
+from siammask_ros.training.datasets.imagenet import list_imagenet_det, list_imagenet_vid
 from siammask_ros.training.datasets.polygons import list_polygons
 from siammask_ros.training.datasets.tracks import ImageReader, LazyFrames, Listing, decoded_frames
+from siammask_ros.training.datasets.youtube_vos import list_youtube_vos
 from siammask_ros.training.sources import Clip, DatasetError, Source
 
 __all__ = ["DatasetError", "read_sources"]
 
 READERS: dict[str, Callable[[SourceConfig, ImageReader], Listing]] = {
     "davis": list_davis,
+    "youtube_vos": list_youtube_vos,
+    "coco": list_coco,
     "polygons": list_polygons,
+    "imagenet_vid": list_imagenet_vid,
+    "imagenet_det": list_imagenet_det,
 }
 
 

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -83,6 +85,16 @@ def _png_palette(path: Path) -> npt.NDArray[np.uint32] | None:
     except (OSError, struct.error, ValueError) as error:
         raise DatasetError(f"cannot read mask {path}: {error}") from error
     return None
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DatasetError(f"no file {path}") from error
+    except ValueError as error:
+        raise DatasetError(f"{path}: not JSON: {error}") from error
 
 
 def folder_names(folder: Path) -> frozenset[str]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from siammask_ros.training.config import SourceConfig
 from siammask_ros.training.datasets.files import chosen_names, folder_names
+from siammask_ros.training.datasets.people import touching_people
 from siammask_ros.training.datasets.tracks import (
     ImageReader,
     ListedTarget,
@@ -24,9 +24,7 @@ from siammask_ros.training.datasets.tracks import (
 )
 from siammask_ros.training.sources import DatasetError, MaskedTarget, masked_target
 
-PERSON = "0"
-_MIN_JOINED_AREA = 300
-_MIN_TOUCHING_SHARE = 0.03
+_PERSON = "0"  # class
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def _targets(
     groups = {str(index): (polygon,) for index, polygon in enumerate(polygons)}
     if config.join_people:
         masks = [filled([polygon], shape) for polygon in polygons]
-        pairs = touching_people([line.split()[0] for line in lines], masks)
+        pairs = touching_people([line.split()[0] == _PERSON for line in lines], masks)
         groups |= {f"{p}+{t}": (polygons[p], polygons[t]) for p, t in pairs}
     targets = [
         ListedTarget(
@@ -93,29 +91,6 @@ def _targets(
         if min(_size_inside(filled(group, shape))) >= config.min_side
     ]
     return targets, len(groups) - len(targets)
-
-
-def touching_people(
-    classes: Sequence[str], masks: Sequence[npt.NDArray[np.bool_]], *, person: str = PERSON
-) -> list[tuple[int, int]]:
-    """Return the indices of each person and thing that touch.
-
-    Args:
-        classes: of each mask.
-        masks: HxW bool.
-        person: the class of people.
-    """
-    joined = []
-    grow = np.ones((9, 9), np.uint8)
-    grown = [cv2.dilate(mask.astype(np.uint8), grow) > 0 for mask in masks]
-    for human, thing in itertools.product(range(len(masks)), repeat=2):
-        if classes[human] != person or classes[thing] == person:
-            continue
-        smaller = min(masks[human].sum(), masks[thing].sum())
-        touching = (masks[human] & grown[thing]).sum()
-        if smaller >= _MIN_JOINED_AREA and touching > _MIN_TOUCHING_SHARE * smaller:
-            joined.append((human, thing))
-    return joined
 
 
 def filled(
