@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -217,6 +220,76 @@ def test_eval_scores_a_data_set(tmp_path, capsys):
     assert "still" in capsys.readouterr().out
     assert (tmp_path / "report" / "report.md").is_file()
     assert run("eval", "davis", root, "--sequences", "nothing") == 2
+
+
+@pytest.fixture
+def run_yaml(tmp_path):
+    """A run of three steps on drawn targets, which need no data."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        "name: drawn\narchitecture_options: {channels: [8, 8, 8], blocks: [1, 1, 2], width: 8, "
+        "refiner_widths: [8, 8, 4]}\npairs_per_epoch: 2\nbatch_size: 2\nepochs: 3\nworkers: 0\n"
+        "log_steps: 1\nsamples: {pair_share: 0, composite_share: 0.85}\n"
+    )
+    return path
+
+
+def test_train_check_shows_what_would_be_done(tmp_path, run_yaml, capsys):
+    assert run("train", run_yaml, "--check", "--output", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "3 steps of 2 samples" in said
+    assert "rendered" in said
+    assert cv2.imread(str(tmp_path / "out" / "drawn_check.png")) is not None
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["drawn_check.png"]
+
+
+def test_train_leaves_a_network_that_tracks(tmp_path, run_yaml, clip, capsys):
+    out = tmp_path / "out"
+    assert run("train", run_yaml, "--output", out, "--device", "cpu") == 0
+    said = capsys.readouterr()
+    assert "3 of 3 steps, 6 samples" in said.out
+    assert str(out / "drawn.pth") in said.out
+    assert "drawn: step 3 of 3, loss" in said.err
+    csv = tmp_path / "t.csv"
+    assert run("track", clip, "--box", BOX, "-w", out / "drawn.pth", "--csv", csv) == 0
+    assert len(read_results(csv)) == FRAMES
+    assert run("weights", "verify", out / "drawn.pth") == 0
+    assert "seed: 1" in capsys.readouterr().out
+
+
+def test_train_says_how_to_go_on_after_ctrl_c(tmp_path, run_yaml, monkeypatch, capsys):
+    loop = importlib.import_module("siammask_ros.training.loop")
+    add = loop.Journal.add
+
+    def press(journal, outcome, step):
+        add(journal, outcome, step)
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(loop.Journal, "add", press)
+    assert run("train", run_yaml, "--output", tmp_path / "out") == cli.EXIT_INTERRUPTED
+    assert "interrupted; the same command goes on from step 2" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert run("train", run_yaml, "--output", tmp_path / "out") == 0
+    assert "going on from step 2 of 3" in capsys.readouterr().err
+
+
+def test_train_fails_in_one_line(tmp_path, run_yaml, capsys):
+    missing = "data.sources.davis={kind: davis, root: nowhere}"
+    cases = {
+        "nowhere": ["--set", missing],
+        "no setting": ["--set", "no setting=1"],
+        "unknown device 'gpu'": ["--device", "gpu"],
+        "no module 'neck'": ["--set", "trained=[{modules: [neck]}]"],
+        "float16 needs CUDA": ["--set", "precision=float16", "--device", "cpu"],
+    }
+    for expected, options in cases.items():
+        assert run("train", run_yaml, "--output", tmp_path / "out", *options) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert expected in line
+    assert run("train", run_yaml, "--check", "--set", missing) == 1
+    assert run("train") == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_needs_neither_torch_nor_opencv():

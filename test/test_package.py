@@ -45,7 +45,7 @@ ARROWS = {
     "tracker": {"anchors", "crop", "geometry", "masks", "network", "tracker_config"},
     "longterm": {"anchors", "crop", "geometry", "masks", "network", "tracker", "tracker_config"},
     "scenes": {"geometry"},
-    "training": {"anchors", "crop", "geometry", "network", "scenes", "weights"},
+    "training": {"anchors", "crop", "drawing", "files", "geometry", "network", "scenes"},
     "files": set(),
     "evaluation": LIBRARY | {"drawing", "files", "scenes"},
     "benchmark": LIBRARY | {"scenes", "files"},

@@ -11,9 +11,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny_data import write_davis
 from torch import nn
 
+from siammask_ros.training.config import (
+    DataConfig,
+    OptimizerConfig,
+    RatePhase,
+    SourceConfig,
+    TrainingConfig,
+    load_training_config,
+)
+from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import JointBatchNorm, Processes, join_batch_norms, joined
+from siammask_ros.training.loop import Trainer
+from siammask_ros.training.metrics import read_metrics
+from siammask_ros.training.state import write_config
 
 SIZES = (3, 1)
 """Samples of each process: batch norm must weigh them."""
@@ -46,9 +59,70 @@ def trained(network, inputs, weights, processes):
     }
 
 
+def run_config(root: Path) -> TrainingConfig:
+    """Four steps of four samples, negatives among them; batch norm trains until the last.
+
+    SGD, for AdamW divides rounding errors by gradients that are nothing but rounding errors.
+    """
+    return TrainingConfig(
+        name="tiny",
+        architecture_options={
+            "channels": [8, 8, 8],
+            "blocks": [1, 1, 2],
+            "width": 8,
+            "refiner_widths": [8, 8, 4],
+        },
+        epochs=2.0,
+        pairs_per_epoch=8,
+        batch_size=4,
+        workers=0,
+        log_steps=1,
+        picture_steps=2,
+        fixed_norm_from_epoch=1.5,
+        schedule=(RatePhase(epochs=2.0, start=1e-3, end=1e-3),),
+        data=DataConfig(sources={"tiny": SourceConfig("davis", str(root))}, rendered=False),
+        optimizer=OptimizerConfig(kind="sgd", gradient_norm=10.0),
+    )
+
+
+def exact_trainer(config: TrainingConfig, output: Path, processes: Processes) -> Trainer:
+    """A trainer in float64: a step or two make 1e-5 of float32's rounding errors."""
+    trainer = Trainer(config, output, processes)
+    for network in (trainer.network, trainer.saved_network):
+        network.double()
+        network.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
+    return trainer
+
+
+def whole_run(config: TrainingConfig, output: Path, processes: Processes):
+    """A run of all steps, then the last half of them again, resumed."""
+    sources = read_sources(config.data)
+    first = exact_trainer(config, output, processes)
+    first.begin()
+    losses = []
+    for batch in first.batches(sources):
+        outcome = first.optimise(batch)
+        losses.append([outcome.loss, *(float(part.value) for part in outcome.parts)])
+        if first.step == 2:
+            first.save(sources)
+    state = first.network.state_dict()
+    second = exact_trainer(config, output, processes)
+    second.begin()
+    assert second.step == 2
+    result = second.run(sources, show_progress=False)
+    return {
+        "losses": torch.tensor(losses),
+        "state": state,
+        "resumed": second.network.state_dict(),
+        "files": [path.name for path in result.files],
+    }
+
+
 def in_one_of_many(output: Path) -> None:
     """What each process of the test does; it leaves its results in a file."""
     with joined("cpu") as processes:
+        config = load_training_config(output / "config.yaml")
+        run = whole_run(config, output / "run", processes)
         network = small_network()
         join_batch_norms(network)
         inputs, weights = joint_batch()
@@ -63,7 +137,7 @@ def in_one_of_many(output: Path) -> None:
             with_gradient.grad = torch.tensor([4.0, 6.0])
         processes.average_gradients([with_gradient, without])
         results["lone"] = (with_gradient.grad, without.grad)
-        torch.save(results, output / f"{processes.rank}.pth")
+        torch.save(results | {"run": run}, output / f"{processes.rank}.pth")
 
 
 def torchrun(*arguments, cwd: Path) -> None:
@@ -83,18 +157,25 @@ def torchrun(*arguments, cwd: Path) -> None:
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two")
+    write_davis(folder / "data")
+    write_config(folder / "config.yaml", run_config(folder / "data"))
     torchrun(Path(__file__).resolve(), folder, cwd=folder)
-    return [torch.load(folder / f"{rank}.pth") for rank in range(2)]
+    return folder, [torch.load(folder / f"{rank}.pth") for rank in range(2)]
 
 
-def test_processes_know_each_other(of_two):
-    assert [(found["rank"], found["count"]) for found in of_two] == [(0, 2), (1, 2)]
-    assert [found["from_main"] for found in of_two] == [{"rank": 0}] * 2
+@pytest.fixture(scope="module")
+def processes_of_two(of_two):
+    return of_two[1]
 
 
-def test_two_processes_are_as_one_with_the_joint_batch(of_two):
+def test_processes_know_each_other(processes_of_two):
+    assert [(found["rank"], found["count"]) for found in processes_of_two] == [(0, 2), (1, 2)]
+    assert [found["from_main"] for found in processes_of_two] == [{"rank": 0}] * 2
+
+
+def test_two_processes_are_as_one_with_the_joint_batch(processes_of_two):
     expected = trained(small_network(), *joint_batch(), Processes())
-    for found in of_two:
+    for found in processes_of_two:
         torch.testing.assert_close(found["loss"], expected["loss"])
         torch.testing.assert_close(found["state"], expected["state"])
         assert found["gradients"].pop("4.weight") is None
@@ -102,8 +183,25 @@ def test_two_processes_are_as_one_with_the_joint_batch(of_two):
         torch.testing.assert_close(found["gradients"], reference)
 
 
-def test_a_gradient_of_one_process_counts_for_all(of_two):
-    for found in of_two:
+def test_a_run_of_two_processes_is_that_of_one(of_two, tmp_path):
+    """Losses of each step, batch norm statistics, weights, and what is left on disk."""
+    folder, found = of_two
+    expected = whole_run(run_config(folder / "data"), tmp_path, Processes())
+    assert (expected["losses"][:, 1:4] > 0).all()
+    for process in found:
+        run = process["run"]
+        torch.testing.assert_close(run["losses"], expected["losses"], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(run["state"], expected["state"], rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(run["resumed"], run["state"], rtol=0, atol=0)
+    assert [process["run"]["files"] for process in found] == [expected["files"], []]
+    tables = [read_metrics(path / "tiny_metrics.csv") for path in (folder / "run", tmp_path)]
+    assert [row.step for row in tables[0]] == [row.step for row in tables[1]] == [3, 4]
+    names = [sorted(p.name for p in path.iterdir()) for path in (folder / "run", tmp_path)]
+    assert names[0] == names[1]
+
+
+def test_a_gradient_of_one_process_counts_for_all(processes_of_two):
+    for found in processes_of_two:
         with_gradient, without = found["lone"]
         assert with_gradient.tolist() == [2.0, 3.0]
         assert without is None
@@ -145,5 +243,6 @@ def test_joint_norms_hold_the_tensors_of_those_they_replace():
     torch.testing.assert_close(network(joint_batch()[0]), expected, rtol=0, atol=0)
 
 
+# Only in the processes that torchrun starts.
 if __name__ == "__main__":
     in_one_of_many(Path(sys.argv[1]))

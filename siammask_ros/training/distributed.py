@@ -205,7 +205,10 @@ def _as_joint(norm: nn.BatchNorm2d) -> JointBatchNorm:
 
 
 def sum_with_gradient(value: Tensor) -> Tensor:
-    """The sum over processes; its gradient is the sum of all processes' gradients."""
+    """The sum over processes; its gradient is the sum of all processes' gradients.
+
+    A process that trains alone gets what it gave.
+    """
     joint: Tensor = _JointSum.apply(value)  # type: ignore[no-untyped-call]
     return joint
 
@@ -213,12 +216,15 @@ def sum_with_gradient(value: Tensor) -> Tensor:
 class _JointSum(torch.autograd.Function):
     @staticmethod
     def forward(_ctx: Any, value: Tensor) -> Tensor:  # noqa: ANN401 - torch's context
-        joint = value.detach().clone()
-        distributed.all_reduce(joint)
-        return joint
+        return _summed(value.detach())
 
     @staticmethod
     def backward(_ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401
-        joint = gradients[0].clone()
+        return _summed(gradients[0])
+
+
+def _summed(value: Tensor) -> Tensor:
+    joint = value.clone()
+    if distributed.is_initialized():
         distributed.all_reduce(joint)
-        return joint
+    return joint

@@ -1,51 +1,64 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The training loop."""
+"""The training loop.
+
+`Trainer.run` is a run, `Trainer.optimise` a step of it; both read from top to bottom. What a step
+does depends only on the configuration, the state that `save` writes, and the samples, which depend
+only on the seed and their numbers: a run that is interrupted and resumed ends as one that is not.
+"""
 
 from __future__ import annotations
 
-import csv
+import functools
 import math
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple, cast
 
+import cv2
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
-from siammask_ros.anchors import AnchorGrid
-from siammask_ros.network import SiamMask, build_network, save_network
+from siammask_ros.network import SiamMask, build_network, load_initial_weights, save_network
 from siammask_ros.training.config import TrainingConfig
-from siammask_ros.training.labels import assign_anchors, mask_windows
-from siammask_ros.training.losses import (
-    box_loss,
-    mask_iou,
-    mask_loss,
-    mask_overlap_loss,
-    score_loss,
+from siammask_ros.training.datasets import read_sources
+from siammask_ros.training.distributed import Processes, join_batch_norms, joined
+from siammask_ros.training.interruption import Interruption
+from siammask_ros.training.journal import Journal, StepOutcome
+from siammask_ros.training.labels import AnchorLabels, TrainingGrid, label_batch
+from siammask_ros.training.losses import LossParts, batch_losses, joint_parts, total_loss
+from siammask_ros.training.metrics import read_metrics
+from siammask_ros.training.parts import (
+    build_optimizer,
+    set_learning_rate,
+    set_modes,
+    set_trained,
 )
+from siammask_ros.training.pictures import curve_picture, predict, sample_sheet, write_picture
 from siammask_ros.training.rendered import SceneTargets
-from siammask_ros.training.samples import SampleBatch, SampleDataset, collate
-from siammask_ros.training.sources import Clip, read_davis_clips, read_polygon_clips
+from siammask_ros.training.samples import Sample, SampleBatch, SampleDataset, collate
+from siammask_ros.training.schedule import learning_rate
+from siammask_ros.training.sources import Source
+from siammask_ros.training.state import config_digest, read_state, write_config, write_state
+
+SECONDS_PER_MINUTE = 60.0
+
+
+class LabelledBatch(NamedTuple):
+    """What a step learns from."""
+
+    samples: SampleBatch
+    labels: AnchorLabels
 
 
 class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint is from before it."""
-
-
-class LossParts(NamedTuple):
-    """Losses of one batch before weighting, and the masks' IoU as a metric."""
-
-    score: Tensor
-    box: Tensor
-    mask: Tensor
-    mask_overlap: Tensor
-    mask_iou: Tensor
+    """The loss or its gradient became NaN or infinite; the last checkpoint is from before it."""
 
 
 @dataclass(frozen=True)
@@ -53,259 +66,383 @@ class TrainingResult:
     """Where a run ended.
 
     Attributes:
-        checkpoint: the averaged network, loadable by `load_network`.
-        steps: steps done.
+        checkpoint: the network (its average, if there is one), loadable by `load_network`.
+        steps: steps done, of all runs that led here.
         samples: samples seen.
+        is_complete: False if it was interrupted; the state is saved, and `train` goes on from it.
+        files: what the run left, in the main process only.
     """
 
     checkpoint: Path
     steps: int
     samples: int
+    is_complete: bool = True
+    files: tuple[Path, ...] = ()
 
 
-def learning_rate_factor(step: int, config: TrainingConfig) -> float:
-    """Return the factor on the learning rate at a step: warm-up, constant, cosine to zero."""
-    settings = config.optimizer
-    decay_start = config.steps - settings.decay_steps
-    if step < settings.warmup_steps:
-        return (step + 1) / settings.warmup_steps
-    if step < decay_start:
-        return 1.0
-    progress = (step - decay_start) / max(settings.decay_steps, 1)
-    return 0.5 * (1.0 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def batch_losses(
-    network: SiamMask,
-    batch: SampleBatch,
-    anchors: Tensor,
-    anchor_shape: tuple[int, int, int],
+def train(
     config: TrainingConfig,
-    generator: torch.Generator,
-) -> LossParts:
-    """Run the network on a batch and compare it with the labels.
+    output: Path,
+    *,
+    device: str = "auto",
+    show_progress: bool = True,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainingResult:
+    """Run a training configuration, going on from what `output` holds of it.
 
     Args:
-        network: in training mode, with a refiner.
-        batch: N samples.
-        anchors: (A*S*S, 4) float32 centre and size, search-patch pixels.
-        anchor_shape: (A, S, S).
-        config: loss settings and precision.
-        generator: draws where in a sample the mask is trained.
+        config: the run.
+        output: folder for all it writes; made if it is missing.
+        device: "auto" (CUDA where it is), "cpu", "cuda" or "cuda:1".
+        show_progress: whether standard error shows how far it is.
+        say: takes lines for the user, in the main process only.
+
+    Raises:
+        ValueError: the configuration, the device or the state in `output` do not fit.
+        DatasetError: a data set is incomplete; nothing has been trained then.
+        CheckpointError: the initial weights do not fit.
+        NonFiniteLossError: the run diverged.
     """
-    labels = assign_anchors(
-        batch.boxes_xyxy,
-        batch.is_positive,
-        anchors,
-        anchor_shape=anchor_shape,
-        positive_iou=config.losses.positive_iou,
-        negative_iou=config.losses.negative_iou,
-        generator=generator,
-    )
-    has_target = torch.nonzero(batch.is_positive)[:, 0]
-    rows, cols = labels.rows[has_target], labels.cols[has_target]
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bfloat16"):
-        kernels = network.exemplar(batch.exemplar_patches.float())
-        output = network.search(batch.search_patches.float(), kernels)
-        logits = network.refined_mask_at(output, rows, cols, has_target).float()
-    score_logits, box_deltas = output.score_logits.float(), output.box_deltas.float()
-    target = mask_windows(batch.masks[has_target], rows, cols)
-    return LossParts(
-        score_loss(score_logits, labels.labels, hardest=config.losses.hardest_negatives),
-        box_loss(
-            box_deltas,
-            labels.box_deltas,
-            labels.labels * batch.is_positive[:, None, None, None],
-            beta=config.losses.box_beta,
-        ),
-        mask_loss(logits, target),
-        mask_overlap_loss(logits, target),
-        mask_iou(logits, target),
-    )
-
-
-def total_loss(parts: LossParts, config: TrainingConfig) -> Tensor:
-    """Weigh and add the losses (paper, equation 5)."""
-    weights = config.losses
-    return (
-        weights.score * parts.score
-        + weights.box * parts.box
-        + weights.mask * parts.mask
-        + weights.mask_overlap * parts.mask_overlap
-    )
-
-
-def read_clips(config: TrainingConfig) -> list[Clip]:
-    """Read every data set that the configuration names."""
-    data = config.data
-    clips: list[Clip] = []
-    if data.davis_root:
-        clips += read_davis_clips(Path(data.davis_root), exclude=data.davis_exclude)
-    if data.polygons_root:
-        clips += read_polygon_clips(Path(data.polygons_root), min_side=data.polygons_min_side)
-    return clips
+    with joined(device) as processes:
+        trainer = Trainer(config, output, processes, say=say)
+        sources = read_sources(config.data)
+        trainer.begin()
+        return trainer.run(sources, show_progress=show_progress)
 
 
 class Trainer:
-    """One run: network, averaged network, optimiser and step, resumable from its checkpoint."""
+    """One run: the network, its average, the optimizer and the step.
 
-    def __init__(self, config: TrainingConfig, output: Path) -> None:
+    Args:
+        config: the run.
+        output: folder for all it writes.
+        processes: those that train together.
+        say: takes lines for the user.
+
+    Raises:
+        ValueError: the settings do not fit each other or the processes.
+    """
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        output: Path,
+        processes: Processes | None = None,
+        *,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.config = config
         self.output = output
+        self.processes = processes or Processes()
         self.step = 0
+        self._say = say if self.processes.is_main else _ignore
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+        device = self.processes.device
         torch.manual_seed(config.seed)
-        self.network = build_network(config.architecture, **config.architecture_options)
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average = get_ema_multi_avg_fn(  # type: ignore[no-untyped-call]
-            config.optimizer.average_decay
-        )
-        self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
-        decayed = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": decayed, "weight_decay": config.optimizer.weight_decay},
-                {"params": others, "weight_decay": 0.0},
-            ],
-            lr=config.optimizer.learning_rate,
-        )
-        grid = AnchorGrid()
-        boxes = grid.boxes_in_patch(config.samples.search_size)  # (4, A, S, S)
-        self.anchors = torch.from_numpy(boxes.reshape(4, -1).T.copy()).float()  # (A * S * S, 4)
-        self.anchor_shape = (grid.anchors_per_response, grid.size, grid.size)
+        network = build_network(config.architecture, **config.architecture_options)
+        check_settings(config, network, self.processes)
+        self.network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.processes.count > 1:
+            join_batch_norms(self.network)
+        self.grid = TrainingGrid(config.samples.search_size, has_anchors=network.has_boxes)
+        self.average = _average_of(self.network, config.optimizer.average_decay)
+        self.optimizer = build_optimizer(self.network, config)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=config.precision == "float16")
 
     @property
     def state_path(self) -> Path:
-        """File that `resume` reads."""
+        """File that a run goes on from."""
         return self.output / f"{self.config.name}_state.pth"
 
     @property
     def network_path(self) -> Path:
-        """File of the averaged network."""
+        """File of the network as it is at the end, or as far as the run came."""
         return self.output / f"{self.config.name}.pth"
 
+    @property
+    def metrics_path(self) -> Path:
+        """Table of losses and rates."""
+        return self.output / f"{self.config.name}_metrics.csv"
+
+    @property
+    def saved_network(self) -> SiamMask:
+        """The network that is saved: the average, if there is one."""
+        return self.network if self.average is None else cast("SiamMask", self.average.module)
+
+    def begin(self) -> None:
+        """Go on from the state in the output folder, or begin with the initial weights."""
+        if self.processes.is_main:
+            self.output.mkdir(parents=True, exist_ok=True)
+        if self.resume():
+            self._say(f"going on from step {self.step} of {self.config.steps}: {self.state_path}")
+        elif self.config.initial_weights:
+            random = load_initial_weights(self.network, self.config.initial_weights)
+            self.saved_network.load_state_dict(self.network.state_dict())
+            self._say(initial_weights_line(self.config.initial_weights, random))
+        if self.processes.is_main:
+            write_config(self.output / f"{self.config.name}_config.yaml", self.config)
+
     def resume(self) -> bool:
-        """Continue from the last checkpoint in the output folder, if there is one."""
-        if not self.state_path.is_file():
+        """Take the state in the output folder, if there is one.
+
+        Only the main process reads it: other machines need not see the folder.
+
+        Raises:
+            StateError: the file is damaged or of another configuration.
+        """
+        found = self.processes.is_main and self.state_path.is_file()
+        state = self.processes.from_main(
+            read_state(self.state_path, self.config) if found else None
+        )
+        if state is None:
             return False
-        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.averaged.load_state_dict(state["averaged"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.step = state["step"]
+        self.scaler.load_state_dict(state["scaler"])
+        self.step = self._saved_step = state["step"]
         return True
 
-    def save(self) -> None:
-        """Write the run's state and the averaged network, each whole or not at all."""
+    def run(self, sources: Sequence[Source], *, show_progress: bool = True) -> TrainingResult:
+        """Train to the configured number of steps, or until the user or the system interrupts.
+
+        Raises:
+            NonFiniteLossError: the loss or its gradient is not finite.
+            ValueError: the sources give no sample.
+        """
+        config = self.config
+        files = [self.network_path, self.state_path, self.metrics_path]
+        is_complete = self.step >= config.steps
+        with Interruption() as interruption, self._journal(show_progress=show_progress) as journal:
+            for batch in self.batches(sources):
+                outcome = self.optimise(batch)
+                journal.add(outcome, self.step)
+                is_complete = self.step >= config.steps
+                if config.picture_steps and self.step % config.picture_steps == 0:
+                    files += self.draw(batch)
+                if self.step % config.steps_per_epoch == 0:
+                    files += self.save_epoch(sources)
+                if (
+                    time.monotonic() - self._saved_at
+                    > config.checkpoint_minutes * SECONDS_PER_MINUTE
+                ):
+                    self.save(sources)
+                if self.processes.any(interruption.requested):
+                    break
+        self.save(sources)
+        files += self.draw_curve()
+        samples = self.step * config.batch_size
+        written = tuple(files) if self.processes.is_main else ()
+        return TrainingResult(self.network_path, self.step, samples, is_complete, written)
+
+    def optimise(self, batch: LabelledBatch) -> StepOutcome:
+        """Do one step with this process's share of a batch.
+
+        Raises:
+            NonFiniteLossError: the loss or its gradient is not finite.
+        """
+        config, processes, network = self.config, self.processes, self.network
+        epoch = self.step / config.steps_per_epoch
+        rate = learning_rate(self.step, config)
+        set_trained(network, config, epoch)
+        set_modes(network, config, epoch)
+        set_learning_rate(self.optimizer, rate)
+
+        parts = batch_losses(
+            network, batch.samples, batch.labels, config, self.grid, device=processes.device
+        )
+        loss = total_loss(parts, config.losses, sum_over_processes=processes.sum)
+        joint = joint_parts(parts, processes.sum)
+        joint_loss = float(total_loss(joint, config.losses))
+        self._require_finite("loss", joint_loss, joint)
+
+        network.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        processes.average_gradients(network.parameters())
+        self.scaler.unscale_(self.optimizer)
+        limit = config.optimizer.gradient_norm or math.inf
+        norm = float(nn.utils.clip_grad_norm_(network.parameters(), limit))
+        if not self.scaler.is_enabled():  # else it leaves such a step out, and scales less
+            self._require_finite("gradient norm", norm, joint)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        if self.average is not None:
+            self.average.update_parameters(network)
+        self.step += 1
+        return StepOutcome(joint_loss, joint, gradient_norm=norm, learning_rate=rate)
+
+    def batches(self, sources: Sequence[Source]) -> Iterator[LabelledBatch]:
+        """This process's share of each batch that is still to come, labels included."""
+        config = self.config
+        dataset = sample_dataset(config, sources)
+        share = self.processes.share(config.batch_size)
+        firsts = range(self.step * config.batch_size, len(dataset), config.batch_size)
+        loader: DataLoader[Sample] = DataLoader(
+            dataset,
+            batch_sampler=[[first + number for number in share] for first in firsts],
+            num_workers=config.workers,
+            collate_fn=functools.partial(labelled, grid=self.grid, config=config),
+            pin_memory=self.processes.device.type == "cuda",
+            worker_init_fn=_prepare_worker,
+        )
+        return iter(cast("DataLoader[LabelledBatch]", loader))
+
+    def save(self, sources: Sequence[Source]) -> None:
+        """Write the state and the network, each whole or not at all; the main process does."""
+        self._saved_at = time.monotonic()
+        if not self.processes.is_main or self._saved_step == self.step:
+            return
         state = {
             "network": self.network.state_dict(),
-            "averaged": self.averaged.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "step": self.step,
         }
-        partial = self.state_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.state_path)
-        metadata = {
-            "step": str(self.step),
-            "samples": str(self.step * self.config.batch_size),
-            "seed": str(self.config.seed),
+        write_state(self.state_path, self.config, state)
+        self._save_network(self.network_path, sources)
+        self._saved_step = self.step
+
+    def save_epoch(self, sources: Sequence[Source]) -> list[Path]:
+        """Write the network under the number of the epoch that has just ended."""
+        if not self.processes.is_main:
+            return []
+        epoch = self.step // self.config.steps_per_epoch
+        path = self.output / f"{self.config.name}_epoch_{epoch}.pth"
+        self._save_network(path, sources)
+        return [path]
+
+    def draw(self, batch: LabelledBatch) -> list[Path]:
+        """Write a picture of some samples, what they should give and what the network says."""
+        if not self.processes.is_main:
+            return []
+        stage = self.config.losses.mask_stage
+        sheet = sample_sheet(
+            f"{self.config.name}, step {self.step}",
+            *batch,
+            self.grid,
+            predictions=predict(self.saved_network, batch.samples, self.grid, mask_stage=stage),
+        )
+        return [write_picture(self.output / f"{self.config.name}_{self.step:06d}.png", sheet)]
+
+    def draw_curve(self) -> list[Path]:
+        """Write a picture of the metrics file."""
+        rows = read_metrics(self.metrics_path) if self.processes.is_main else []
+        if not rows:
+            return []
+        path = self.output / f"{self.config.name}_curve.png"
+        return [write_picture(path, curve_picture(self.config.name, rows))]
+
+    def _journal(self, *, show_progress: bool) -> Journal:
+        return Journal(
+            self.config,
+            self.metrics_path,
+            self.output / f"{self.config.name}_events",
+            step=self.step,
+            is_active=self.processes.is_main,
+            show_progress=show_progress,
+            say=self._say,
+        )
+
+    def _save_network(self, path: Path, sources: Sequence[Source]) -> None:
+        described = {
+            "step": self.step,
+            "epoch": self.step / self.config.steps_per_epoch,
+            "samples": self.step * self.config.batch_size,
+            "seed": self.config.seed,
+            "config": config_digest(self.config),
+            "sources": {
+                source.name: {"kind": source.config.kind, "targets": source.targets}
+                for source in sources
+            },
+            "rendered": self.config.data.rendered,
+            "version": package_version(),
         }
-        save_network(cast("SiamMask", self.averaged.module), self.network_path, metadata=metadata)
+        save_network(self.saved_network, path, metadata=described)
 
-    def run(self, clips: list[Clip], *, show_progress: bool = True) -> TrainingResult:
-        """Train to the configured number of steps."""
-        self.output.mkdir(parents=True, exist_ok=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
+    def _require_finite(self, what: str, value: float, parts: LossParts) -> None:
+        if math.isfinite(value):
+            return
+        values = ", ".join(f"{n} {float(p.value):g}" for n, p in parts._asdict().items())
+        last = f"the last checkpoint, {self.state_path}, is of step {self._saved_step}"
+        raise NonFiniteLossError(
+            f"{what} {value} at step {self.step} ({values}); "
+            + (last if self._saved_step >= 0 else "there is no checkpoint yet")
         )
-        saved_at = time.monotonic()
-        with Progress(*columns, disable=not show_progress) as progress:
-            task = progress.add_task("training", total=self.config.steps, completed=self.step)
-            for batch in self._batches(clips):
-                parts = self._optimise(batch)
-                self.step += 1
-                if self.step % self.config.log_steps == 0 or self.step == self.config.steps:
-                    self._log(parts)
-                    progress.update(task, description=describe(parts))
-                progress.update(task, completed=self.step)
-                if time.monotonic() - saved_at > self.config.checkpoint_minutes * 60:
-                    self.save()
-                    saved_at = time.monotonic()
-        self.save()
-        return TrainingResult(self.network_path, self.step, self.step * self.config.batch_size)
 
-    def _batches(self, clips: list[Clip]) -> Iterator[SampleBatch]:
-        config = self.config
-        dataset = SampleDataset(
-            clips,
-            config.samples,
-            seed=config.seed,
-            length=config.steps * config.batch_size,
-            renderer=SceneTargets() if config.data.rendered else None,
+
+def check_settings(config: TrainingConfig, network: SiamMask, processes: Processes) -> None:
+    """Find what does not fit before anything long begins.
+
+    Raises:
+        ValueError: the batch cannot be shared, the precision is not of the device, or the network
+            has no masks of the stage that is trained.
+    """
+    processes.share(config.batch_size)
+    if config.precision == "float16" and processes.device.type != "cuda":
+        raise ValueError(f"precision float16 needs CUDA, not {processes.device}: take bfloat16")
+    stage = config.losses.mask_stage
+    if (stage == "refined" and not network.has_refiner) or (
+        stage == "coarse" and not network.has_coarse_mask
+    ):
+        raise ValueError(
+            f"losses.mask_stage is {stage}, but {config.architecture} has no such mask"
         )
-        first = self.step * config.batch_size
-        loader: DataLoader[SampleBatch] = DataLoader(
-            dataset,  # type: ignore[arg-type]
-            batch_size=config.batch_size,
-            sampler=range(first, len(dataset)),
-            num_workers=config.workers,
-            collate_fn=collate,
-        )
-        return iter(loader)
-
-    def _optimise(self, batch: SampleBatch) -> LossParts:
-        config = self.config
-        self.network.train()
-        if self.step >= config.optimizer.freeze_norm_at * config.steps:
-            freeze_batch_norm(self.network)
-        factor = learning_rate_factor(self.step, config)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.optimizer.learning_rate * factor
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        parts = batch_losses(
-            self.network, batch, self.anchors, self.anchor_shape, config, generator
-        )
-        loss = total_loss(parts, config)
-        if not torch.isfinite(loss):
-            raise NonFiniteLossError(f"loss {loss.item()} at step {self.step}: {describe(parts)}")
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), config.optimizer.gradient_norm)
-        self.optimizer.step()
-        self.averaged.update_parameters(self.network)
-        return LossParts(*(part.detach() for part in parts))
-
-    def _log(self, parts: LossParts) -> None:
-        path = self.output / f"{self.config.name}_metrics.csv"
-        is_new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if is_new:
-                writer.writerow(["time", "step", "learning_rate", *LossParts._fields])
-            rate = self.optimizer.param_groups[0]["lr"]
-            values = [f"{float(v):.5f}" for v in parts]
-            writer.writerow([f"{time.time():.0f}", self.step, f"{rate:.6f}", *values])
 
 
-def freeze_batch_norm(network: nn.Module) -> None:
-    """Make every batch norm use its stored statistics."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
+def sample_dataset(config: TrainingConfig, sources: Sequence[Source]) -> SampleDataset:
+    """All samples of a run, by their numbers."""
+    return SampleDataset(
+        sources,
+        config.samples,
+        seed=config.seed,
+        length=config.steps * config.batch_size,
+        renderer=SceneTargets() if config.data.rendered else None,
+    )
 
 
-def describe(parts: LossParts) -> str:
-    """Return the loss parts as one short line."""
-    return " ".join(f"{name} {value.item():.3f}" for name, value in parts._asdict().items())
+def labelled(
+    samples: Sequence[Sample], *, grid: TrainingGrid, config: TrainingConfig
+) -> LabelledBatch:
+    """Samples as a batch with its labels; runs in the processes that prepare samples."""
+    batch = collate(samples)
+    return LabelledBatch(batch, label_batch(batch, grid, config.losses, seed=config.seed))
 
 
-def train(config: TrainingConfig, output: Path, *, show_progress: bool = True) -> TrainingResult:
-    """Run a training configuration, resuming from `output` if it holds a checkpoint."""
-    clips = read_clips(config)
-    trainer = Trainer(config, output)
-    trainer.resume()
-    return trainer.run(clips, show_progress=show_progress)
+def initial_weights_line(path: str, random: Sequence[str]) -> str:
+    """Say what a run begins with.
+
+    Args:
+        path: of the checkpoint.
+        random: names of parameters that it lacks.
+    """
+    parts = sorted({name.split(".")[0] for name in random})
+    rest = f", random in {', '.join(parts)}" if parts else ""
+    return f"initial weights from {path}{rest}"
+
+
+def package_version() -> str:
+    """The version of this package, or that it is not installed."""
+    try:
+        return metadata.version("siammask_ros")
+    except metadata.PackageNotFoundError:
+        return "source tree"
+
+
+def _average_of(network: nn.Module, decay: float) -> AveragedModel | None:
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def _prepare_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that trains, and one thread to each worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _ignore(_text: str) -> None:
+    pass
