@@ -227,6 +227,23 @@ def test_the_coarse_mask_at_a_response_is_that_of_the_whole_map():
         torch.testing.assert_close(chosen[index], expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["siammask_r50_base", "siammask_pp_r50_re"])
+def test_in_training_a_chosen_mask_leaves_the_statistics_of_all_responses(name):
+    network = thin(name).train()
+    width = 16 * (3 if name == "siammask_pp_r50_re" else 1)
+    responses = torch.randn(2, width, 25, 25, generator=torch.Generator().manual_seed(0))
+    one = torch.tensor([1])
+    everywhere = network.coarse_masks(responses)
+    after_all = {k: v.clone() for k, v in network.state_dict().items() if "running" in k}
+    network = thin(name).train()
+    chosen = network.coarse_mask_at(responses, one * 3, one * 4, one)
+    torch.testing.assert_close(chosen[0].flatten(), everywhere[1, :, 3, 4], atol=1e-5, rtol=1e-5)
+    for key, value in after_all.items():
+        torch.testing.assert_close(network.state_dict()[key], value, atol=1e-6, rtol=1e-5)
+    none = torch.zeros(0, dtype=torch.int64)
+    assert network.coarse_mask_at(responses, none, none, none).shape == (0, 63, 63)
+
+
 def test_fusing_changes_no_result(compact):  # of the others: test_network_parity.py
     network = compact
     fused = fuse_for_inference(network)

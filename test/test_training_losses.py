@@ -405,7 +405,7 @@ def test_statistics_of_coarse_masks_are_those_of_the_whole_map():
         hidden = network.coarse_mask_head.hidden
         expected = hidden.conv(responses).mean(dim=(0, 2, 3))
     hidden.norm.momentum = 1.0
-    hidden.norm.train()
+    network.coarse_mask_head.train()
     losses_of(network, config, batch)
     torch.testing.assert_close(hidden.norm.running_mean, expected, rtol=1e-4, atol=1e-4)
 

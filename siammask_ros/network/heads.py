@@ -9,7 +9,7 @@ that a network of one level and one of several are used alike.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -145,6 +145,23 @@ class PredictionHead(nn.Module):
         predictions: Tensor = self.predict(self.hidden(responses))
         return predictions
 
+    def at(self, responses: Tensor, sample_index: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Predictions at K chosen responses only: (N, channels, H, W) -> (K, out).
+
+        In training the hidden layer still sees all responses: the statistics of its batch norm
+        must not be those of a few chosen, positive ones.
+
+        Args:
+            responses: (N, channels, H, W).
+            sample_index, rows, columns: (K,) int64.
+        """
+        if self.training:
+            hidden = self.hidden(responses)[sample_index, :, rows, columns][:, :, None, None]
+        else:
+            hidden = self.hidden(responses[sample_index, :, rows, columns][:, :, None, None])
+        predictions: Tensor = self.predict(hidden)  # (K, out, 1, 1)
+        return predictions[:, :, 0, 0]
+
 
 class LayerwiseHead(nn.Module):
     """A prediction head for each of L levels; their raw outputs are averaged by learned weights.
@@ -161,10 +178,22 @@ class LayerwiseHead(nn.Module):
     def forward(self, responses: Tensor) -> Tensor:
         """(N, L * channels, H, W) -> (N, out, H, W)."""
         parts = responses.chunk(len(self.levels), dim=1)
+        return self._average([head(part) for head, part in zip(self.levels, parts, strict=True)])
+
+    def at(self, responses: Tensor, sample_index: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """Predictions at K chosen responses only; see :meth:`PredictionHead.at`."""
+        parts = responses.chunk(len(self.levels), dim=1)
+        return self._average(
+            [
+                cast("PredictionHead", head).at(part, sample_index, rows, columns)
+                for head, part in zip(self.levels, parts, strict=True)
+            ]
+        )
+
+    def _average(self, predictions: Sequence[Tensor]) -> Tensor:
         weights = self.level_weights.softmax(dim=0)
         weighted = [
-            weight * head(part)
-            for weight, head, part in zip(weights, self.levels, parts, strict=True)
+            weight * prediction for weight, prediction in zip(weights, predictions, strict=True)
         ]
         return torch.stack(weighted).sum(dim=0)
 

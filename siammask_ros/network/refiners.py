@@ -214,23 +214,21 @@ class SiamMaskRefiner(nn.Module):
         rows: Tensor,
         columns: Tensor,
         *,
-        head: nn.Module | None = None,
+        vectors: Tensor | None = None,
     ) -> Tensor:
         """Refine the masks of K chosen responses; see :meth:`CompactRefiner.forward`.
 
         Args:
             mask_responses, sample_index, rows, columns: as there.
             pyramid: maps of stride 2, 4, 8: (N, 64, 125, 125), (N, 256, 63, 63), (N, 512, 31, 31).
-            head: turns a response into the vector; None if it is the vector.
+            vectors: (K, C') to start from, by default the responses themselves.
 
         Returns:
             (K, 127, 127) logits.
         """
-        vectors = mask_responses[sample_index, :, rows, columns]  # (K, C)
-        vectors = vectors[:, :, None, None]  # (K, C) -> (K, C, 1, 1)
-        if head is not None:
-            vectors = head(vectors)
-        running: Tensor = self.grow(vectors)  # (K, 32, 15, 15)
+        if vectors is None:
+            vectors = mask_responses[sample_index, :, rows, columns]  # (K, C)
+        running: Tensor = self.grow(vectors[:, :, None, None])  # (K, C, 1, 1) -> (K, 32, 15, 15)
         first = response_offset(pyramid[-1].shape[3], mask_responses.shape[3])
         steps = zip(
             self.levels, self.sizes, reversed(pyramid), reversed(PYRAMID_SCALES), strict=True

@@ -209,8 +209,7 @@ class SiamMask(nn.Module):
         """
         head = self._coarse_head()
         samples = _sample_index(mask_responses, rows, sample_index)
-        vectors = mask_responses[samples, :, rows, columns]  # (K, C)
-        logits: Tensor = head(vectors[:, :, None, None])  # (K, 63 * 63, 1, 1)
+        logits = head.at(mask_responses, samples, rows, columns)  # (K, 63 * 63)
         return logits.reshape(-1, COARSE_SIZE, COARSE_SIZE)
 
     def refined_mask_at(
@@ -239,7 +238,8 @@ class SiamMask(nn.Module):
         samples = _sample_index(output.mask_responses, rows, sample_index)
         arguments = output.mask_responses, output.pyramid, samples, rows, columns
         if self.refines_coarse_masks:
-            logits: Tensor = self.refiner(*arguments, head=self._coarse_head())
+            vectors = self._coarse_head().at(output.mask_responses, samples, rows, columns)
+            logits: Tensor = self.refiner(*arguments, vectors=vectors)
         else:
             logits = self.refiner(*arguments)
         return logits

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from siammask_ros.network import SearchOutput, SiamMask
-from siammask_ros.network.siammask import COARSE_SIZE
 from siammask_ros.training.config import LossConfig, TrainingConfig
 from siammask_ros.training.labels import (
     NEGATIVE,
@@ -167,14 +166,12 @@ def predicted_masks(
 ) -> Tensor:
     """Mask logits (K, 127, 127) float32 where the labels want them.
 
-    Coarse masks are made at all responses, so that the statistics of their batch norm are those
-    of the whole map, and enlarged bilinearly from corner to corner, as in the official code.
+    Coarse masks are enlarged bilinearly from corner to corner, as in the official code.
     """
     samples, rows, columns = labels.mask_samples, labels.mask_rows, labels.mask_columns
     if stage == "refined":
         return network.refined_mask_at(output, rows, columns, samples).float()
-    vectors = network.coarse_masks(output.mask_responses)[samples, :, rows, columns]
-    coarse = vectors.float().reshape(-1, COARSE_SIZE, COARSE_SIZE)  # (K, 63 * 63) -> (K, 63, 63)
+    coarse = network.coarse_mask_at(output.mask_responses, rows, columns, samples).float()
     if coarse.shape[0] == 0:  # interpolate refuses an empty batch
         return coarse.new_zeros((0, TrainingGrid.WINDOW, TrainingGrid.WINDOW)) + coarse.sum()
     size = (TrainingGrid.WINDOW, TrainingGrid.WINDOW)
