@@ -10,74 +10,196 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast, get_origin, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import yaml
 
 from siammask_ros.training.samples import SampleConfig
 
 ConfigT = TypeVar("ConfigT")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "float16")
+OPTIMIZERS = ("sgd", "adamw")
+SHAPES = ("constant", "linear", "logarithmic", "cosine")
+SOURCE_KINDS = ("davis", "youtube_vos", "coco", "polygons", "imagenet_vid", "imagenet_det")
+MASK_STAGES = ("none", "coarse", "refined")
+
+
+def _require_one_of(name: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+
+
+def _require_least(config: object, **least: float) -> None:
+    for name, bound in least.items():
+        value = getattr(config, name)
+        if not value >= bound:
+            raise ValueError(f"{name} must be at least {bound:g}, got {value}")
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """One data set.
+
+    Attributes:
+        kind: layout of the files, one of SOURCE_KINDS.
+        root: its folder.
+        split: of the data set, such as "train"; empty for the kind's usual one.
+        include: sequences (or images) that are read; all of the split when empty.
+        exclude: sequences that are held out.
+        year: of DAVIS, 2016 (one target a sequence) or 2017 (several).
+        weight: how often its pairs are drawn, relative to the other sources.
+        cutout_weight: how often its targets and images serve as cut-outs, distractors and
+            backgrounds, relative to the other sources.
+        frame_range: how many frames apart the two of a pair may be.
+        any_frame_probability: how often they may be any two frames of the video instead.
+        min_side: targets whose box is narrower or lower are left out, pixels.
+        join_people: a person and a thing that touch are also one target (kinds coco, polygons).
+        in_memory: decode every image once at the start; else when it is drawn.
+    """
+
+    kind: str
+    root: str
+    split: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    year: int = 2016
+    weight: float = 1.0
+    cutout_weight: float = 1.0
+    frame_range: int = 20
+    any_frame_probability: float = 0.0
+    min_side: int = 16
+    join_people: bool = False
+    in_memory: bool = False
+
+    def __post_init__(self) -> None:
+        _require_one_of("kind", self.kind, SOURCE_KINDS)
+        _require_one_of("year", self.year, (2016, 2017))
+        _require_least(self, weight=0, cutout_weight=0, frame_range=0, min_side=1)
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data sets are read.
+    """What is read.
 
     Attributes:
-        davis_root: folder of DAVIS-2016 sequences, none when empty.
-        davis_exclude: sequences that are held out.
-        polygons_root: folder of images with polygon labels, none when empty.
-        polygons_min_side: smallest side of an instance that is used, pixels.
-        rendered: whether drawn targets and backgrounds take part.
+        sources: data sets by a name of your choice.
+        rendered: whether drawn targets and backgrounds take part; they need no files.
     """
 
-    davis_root: str = ""
-    davis_exclude: tuple[str, ...] = ()
-    polygons_root: str = ""
-    polygons_min_side: int = 32
+    sources: Mapping[str, SourceConfig] = field(default_factory=dict)
     rendered: bool = True
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the losses and how anchors are assigned."""
+    """Weights of the losses (paper, equation 5) and how anchors are assigned (section 3.2).
+
+    Attributes:
+        score, box, mask, mask_overlap: weights; zero leaves a loss out.
+        mask_stage: which masks are trained: "coarse", "refined" or "none".
+        mask_positions: positions a sample where the mask is trained, drawn among the positive
+            ones; 0 for all of them.
+        positive_iou, negative_iou: anchors above are positive, below negative, between ignored.
+        best_is_positive: the anchor that fits best is positive whatever its IoU.
+        max_positives: positive anchors drawn a sample, 0 for all.
+        max_anchors: positive and negative anchors drawn a sample, 0 for all.
+        negative_pair_anchors: negatives drawn among the central ones of a search without its
+            target, 0 for all.
+        hardest_negatives: the hardest negatives of each sample count as much as all; 0: not so.
+        box_beta: where the box loss turns from square to linear, in deltas; 0 for L1.
+    """
 
     score: float = 1.0
     box: float = 1.2
     mask: float = 32.0
     mask_overlap: float = 0.0
+    mask_stage: str = "refined"
+    mask_positions: int = 1
     positive_iou: float = 0.6
     negative_iou: float = 0.3
+    best_is_positive: bool = True
+    max_positives: int = 0
+    max_anchors: int = 0
+    negative_pair_anchors: int = 0
     hardest_negatives: int = 32
     box_beta: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require_one_of("mask_stage", self.mask_stage, MASK_STAGES)
+        counts = ("mask_positions", "max_positives", "max_anchors", "negative_pair_anchors")
+        _require_least(self, hardest_negatives=0, **dict.fromkeys(counts, 0))
+        _require_least(self, score=0, box=0, mask=0, mask_overlap=0, box_beta=0)
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with warm-up, a constant phase and a cosine decay to zero.
+    """How weights follow gradients.
 
     Attributes:
-        learning_rate: of the constant phase.
-        warmup_steps: linear rise from zero.
-        decay_steps: length of the decay at the end of the run.
-        weight_decay: decoupled, on convolution weights only.
-        gradient_norm: gradients are clipped to this global norm.
-        average_decay: of the exponential moving average of the weights, which is what is saved.
-        freeze_norm_at: share of the run after which batch norm uses its stored statistics.
+        kind: "sgd" with momentum, or "adamw".
+        momentum: of SGD.
+        weight_decay: of SGD as in the paper, decoupled with AdamW.
+        decay_all: also biases and batch norm; else only convolution weights.
+        gradient_norm: gradients are clipped to this global norm, 0 for never.
+        average_decay: of the exponential moving average of the weights, which is then what is
+            saved; 0 for none.
     """
 
-    learning_rate: float = 2e-3
-    warmup_steps: int = 200
-    decay_steps: int = 1500
+    kind: str = "adamw"
+    momentum: float = 0.9
     weight_decay: float = 0.02
+    decay_all: bool = False
     gradient_norm: float = 5.0
     average_decay: float = 0.998
-    freeze_norm_at: float = 0.7
 
     def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be positive, got {self.learning_rate}")
+        _require_one_of("kind", self.kind, OPTIMIZERS)
+        _require_least(self, momentum=0, weight_decay=0, gradient_norm=0, average_decay=0)
+        if self.average_decay >= 1:
+            raise ValueError(f"average_decay must be below 1, got {self.average_decay}")
+
+
+@dataclass(frozen=True)
+class RatePhase:
+    """A stretch of the learning rate's course.
+
+    Attributes:
+        epochs: its length; fractions are allowed.
+        start, end: learning rates.
+        shape: how it goes from one to the other.
+        by_epoch: it changes once an epoch, as in the official code, instead of every step.
+        reaches_end: the last epoch (or step) has `end`; else the one after it would.
+    """
+
+    epochs: float
+    start: float
+    end: float
+    shape: str = "constant"
+    by_epoch: bool = False
+    reaches_end: bool = True
+
+    def __post_init__(self) -> None:
+        _require_one_of("shape", self.shape, SHAPES)
+        _require_least(self, epochs=0, start=0, end=0)
+        if self.shape == "logarithmic" and min(self.start, self.end) <= 0:
+            raise ValueError(f"a logarithmic phase needs positive rates, got {self.end}")
+        if self.shape == "constant" and self.start != self.end:
+            raise ValueError(f"a constant phase has one rate, got {self.start} and {self.end}")
+
+
+@dataclass(frozen=True)
+class TrainedPart:
+    """Modules of the network that train, and from when.
+
+    Attributes:
+        modules: names of modules ("adjust", "backbone.stages.3"); all below them train too.
+        from_epoch: they are frozen before.
+        rate: factor on the learning rate.
+    """
+
+    modules: tuple[str, ...]
+    from_epoch: float = 0.0
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -89,35 +211,62 @@ class TrainingConfig:
         seed: of weights, samples and their order.
         architecture: a name that `build_network` knows.
         architecture_options: its keyword arguments.
-        steps: optimisation steps in all.
-        batch_size: samples a step.
-        workers: processes that prepare samples.
-        precision: "float32", or "bfloat16" for mixed precision.
+        initial_weights: checkpoint that the run starts from; parts that it lacks start random.
+        epochs: passes of `pairs_per_epoch` samples; fractions are allowed.
+        pairs_per_epoch: samples that make an epoch.
+        batch_size: samples a step, of all processes together.
+        workers: processes that prepare samples, for each training process.
+        precision: "float32", or "bfloat16" or "float16" for mixed precision.
+        schedule: the learning rate's course; it must cover all epochs.
+        trained: what trains; everything when empty.
+        fixed_norm: modules whose batch norm keeps its stored statistics from the start.
+        fixed_norm_from_epoch: every batch norm keeps its statistics from here on.
         checkpoint_minutes: time between checkpoints.
         log_steps: steps between lines of the metrics file.
+        picture_steps: steps between pictures of samples and predictions, 0 for none.
     """
 
     name: str = "compact"
     seed: int = 1
     architecture: str = "compact"
     architecture_options: Mapping[str, Any] = field(default_factory=dict)
-    steps: int = 6000
+    initial_weights: str = ""
+    epochs: float = 10.0
+    pairs_per_epoch: int = 16000
     batch_size: int = 16
     workers: int = 1
     precision: str = "float32"
+    schedule: tuple[RatePhase, ...] = (RatePhase(epochs=10.0, start=2e-3, end=2e-3),)
+    trained: tuple[TrainedPart, ...] = ()
+    fixed_norm: tuple[str, ...] = ()
+    fixed_norm_from_epoch: float = math.inf
     checkpoint_minutes: float = 5.0
     log_steps: int = 20
+    picture_steps: int = 1000
     data: DataConfig = field(default_factory=DataConfig)
     samples: SampleConfig = field(default_factory=SampleConfig)
     losses: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {self.precision!r}")
-        for name, least in (("steps", 1), ("batch_size", 1), ("log_steps", 1), ("workers", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        _require_one_of("precision", self.precision, PRECISIONS)
+        _require_least(self, batch_size=1, log_steps=1, workers=0, picture_steps=0)
+        _require_least(self, pairs_per_epoch=self.batch_size, checkpoint_minutes=0)
+        if not 0 < self.epochs < math.inf:
+            raise ValueError(f"epochs must be positive, got {self.epochs}")
+        covered = math.fsum(phase.epochs for phase in self.schedule)
+        if covered < self.epochs - 1e-6:
+            raise ValueError(f"the schedule covers {covered:g} of {self.epochs:g} epochs")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimisation steps an epoch."""
+        return self.pairs_per_epoch // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Optimisation steps in all, at least 1."""
+        return max(round(self.epochs * self.steps_per_epoch), 1)
 
 
 def load_training_config(path: str | Path, *, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -164,9 +313,17 @@ def _build(kind: type[ConfigT], values: object, where: str) -> ConfigT:
     unknown = sorted(str(name) for name in values.keys() - kinds.keys())
     if unknown:
         raise ValueError(f"{where}: unknown setting {', '.join(unknown)}")
-    return kind(
-        **{name: _setting(kinds[name], value, f"{where}: {name}") for name, value in values.items()}
+    settings = {n: _setting(kinds[n], v, f"{where}: {n}") for n, v in values.items()}
+    missing = sorted(
+        f.name
+        for f in dataclasses.fields(cast("Any", kind))
+        if f.name not in settings
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
     )
+    if missing:
+        raise ValueError(f"{where}: needs {', '.join(missing)}")
+    return kind(**settings)
 
 
 def _setting(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - what a field may hold
@@ -177,12 +334,14 @@ def _setting(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - what a
         with contextlib.suppress(TypeError, ValueError):
             return float(value)  # text too: YAML 1.1 takes 2e-3 for one
     elif get_origin(kind) is tuple:
-        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-            return tuple(value)
+        if isinstance(value, list):
+            entry = get_args(kind)[0]
+            return tuple(_setting(entry, v, f"{where}[{i}]") for i, v in enumerate(value))
     elif get_origin(kind) is Mapping:
         if isinstance(value, Mapping):
-            return value
-    elif type(value) is kind:
+            entry = get_args(kind)[1]
+            return {str(k): _setting(entry, v, f"{where}: {k}") for k, v in value.items()}
+    elif kind is Any or type(value) is kind:
         return value
     expected = kind.__name__ if isinstance(kind, type) else str(kind)
     raise ValueError(f"{where}: expected {expected}, got {value!r}")
