@@ -23,7 +23,7 @@ import cv2
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from siammask_ros.network import SiamMask, build_network, load_initial_weights, save_network
 from siammask_ros.training.config import TrainingConfig
@@ -55,6 +55,26 @@ class LabelledBatch(NamedTuple):
 
     samples: SampleBatch
     labels: AnchorLabels
+
+
+class Shares(Sampler[list[int]]):
+    """Numbers of the samples that a process needs for each step: its share of the step's batch.
+
+    Args:
+        share: places in the batch.
+        batch_size: of all processes together.
+        steps: those to come.
+    """
+
+    def __init__(self, share: range, batch_size: int, steps: range) -> None:
+        self._share, self._batch_size, self._steps = share, batch_size, steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in self._steps:
+            yield [step * self._batch_size + place for place in self._share]
+
+    def __len__(self) -> int:
+        return len(self._steps)
 
 
 class NonFiniteLossError(RuntimeError):
@@ -278,10 +298,9 @@ class Trainer:
         config = self.config
         dataset = sample_dataset(config, sources)
         share = self.processes.share(config.batch_size)
-        firsts = range(self.step * config.batch_size, len(dataset), config.batch_size)
         loader: DataLoader[Sample] = DataLoader(
             dataset,
-            batch_sampler=[[first + number for number in share] for first in firsts],
+            batch_sampler=Shares(share, config.batch_size, range(self.step, config.steps)),
             num_workers=config.workers,
             collate_fn=functools.partial(labelled, grid=self.grid, config=config),
             pin_memory=self.processes.device.type == "cuda",
