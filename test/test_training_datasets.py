@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import yaml
 from tiny_data import (
     BLUE,
     RED,
@@ -26,8 +28,13 @@ from tiny_data import (
     write_youtube_vos,
 )
 
-from siammask_ros.training.config import DataConfig, SourceConfig
-from siammask_ros.training.datasets import DatasetError, read_sources
+from siammask_ros.training.config import (
+    SOURCE_KINDS,
+    DataConfig,
+    SourceConfig,
+    load_training_config,
+)
+from siammask_ros.training.datasets import READERS, DatasetError, read_sources
 from siammask_ros.training.datasets.files import read_foreground, read_indices
 from siammask_ros.training.samples import SampleConfig, SampleDataset
 from siammask_ros.training.sources import MaskedTarget, Source, boxed_target
@@ -472,6 +479,21 @@ def test_boxes_are_cut_at_the_image(tmp_path: Path) -> None:
     inside = seen(boxed_target(image, (-5, 10, 99, 99)))
     assert (inside.origin_xy, inside.size_wh) == ((0, 10), (30, 10))
     assert boxed_target(image, (30, 0, 40, 10)) is None
+
+
+# --- The documentation
+
+
+def test_documented_sources_are_valid(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "datasets.md"
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE)
+    kinds = set()
+    for example in map(yaml.safe_load, examples):
+        data = example.get("data", {"sources": example})
+        (tmp_path / "run.yaml").write_text(yaml.safe_dump({"data": data}))
+        sources = load_training_config(tmp_path / "run.yaml").data.sources
+        kinds |= {source.kind for source in sources.values()}
+    assert kinds == set(SOURCE_KINDS) == set(READERS)
 
 
 # --- The real ones, where they are
