@@ -13,8 +13,10 @@ from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 
 from siammask_ros.training.config import TrainingConfig
 from siammask_ros.training.losses import LossParts, LossTerm
@@ -38,19 +40,23 @@ class ProgressDisplay:
         self._console = Console(stderr=True, quiet=not wanted)
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[speed]}"),
         )
-        is_bar = wanted and self._console.is_terminal
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not is_bar)
-        self._is_bar = is_bar
-        self._task = self._bar.add_task(name, total=steps, completed=step, text="")
+        self._bar = Progress(*columns)
+        self._task = self._bar.add_task(name, total=steps, completed=step, speed="")
+        self._losses = Text()
+        self._live: Live | None = None
+        if wanted and self._console.is_terminal:
+            lines = Group(self._bar, self._losses)
+            self._live = Live(lines, console=self._console, transient=True)
         self._name, self._first, self._step, self._steps = name, step, step, steps
         self._began = self._said = time.monotonic()
 
     def __enter__(self) -> ProgressDisplay:  # noqa: PYI034 - Self is of Python 3.11
-        self._bar.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
@@ -59,7 +65,8 @@ class ProgressDisplay:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        if self._live is not None:
+            self._live.stop()
 
     def advance(self, step: int) -> None:
         """Show a step."""
@@ -69,12 +76,13 @@ class ProgressDisplay:
     def show(self, metrics: Metrics, step: int) -> None:
         """Show a step and its line of the metrics file."""
         self.advance(step)
-        text = f"{describe(metrics)}, {metrics.pairs_per_second:.1f} pairs/s, {self._left()} left"
-        self._bar.update(self._task, text=text)
+        speed = f"{metrics.pairs_per_second:.1f} pairs/s, {self._left()} left"
+        self._bar.update(self._task, speed=speed)
+        self._losses.plain = describe(metrics)
         now = time.monotonic()
-        if not self._is_bar and (now - self._said >= LINE_SECONDS or self._step == self._steps):
+        if self._live is None and (now - self._said >= LINE_SECONDS or step == self._steps):
             self._said = now
-            line = f"{self._name}: step {step} of {self._steps}, {text}"
+            line = f"{self._name}: step {step} of {self._steps}, {self._losses.plain}, {speed}"
             self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def _left(self) -> str:

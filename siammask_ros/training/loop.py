@@ -40,7 +40,13 @@ from siammask_ros.training.parts import (
     set_modes,
     set_trained,
 )
-from siammask_ros.training.pictures import curve_picture, predict, sample_sheet, write_picture
+from siammask_ros.training.pictures import (
+    SAMPLES_SHOWN,
+    curve_picture,
+    predict,
+    sample_sheet,
+    write_picture,
+)
 from siammask_ros.training.rendered import SceneTargets
 from siammask_ros.training.samples import Sample, SampleBatch, SampleDataset, collate
 from siammask_ros.training.schedule import learning_rate
@@ -244,10 +250,7 @@ class Trainer:
                     files += self.draw(batch)
                 if self.step % config.steps_per_epoch == 0:
                     files += self.save_epoch(sources)
-                if (
-                    time.monotonic() - self._saved_at
-                    > config.checkpoint_minutes * SECONDS_PER_MINUTE
-                ):
+                if self._minutes_since_saved() > config.checkpoint_minutes:
                     self.save(sources)
                 if self.processes.any(interruption.requested):
                     break
@@ -338,11 +341,13 @@ class Trainer:
         if not self.processes.is_main:
             return []
         stage = self.config.losses.mask_stage
+        shown = SampleBatch(*(part[:SAMPLES_SHOWN] for part in batch.samples))
         sheet = sample_sheet(
             f"{self.config.name}, step {self.step}",
-            *batch,
+            shown,
+            batch.labels,
             self.grid,
-            predictions=predict(self.saved_network, batch.samples, self.grid, mask_stage=stage),
+            predictions=predict(self.saved_network, shown, self.grid, mask_stage=stage),
         )
         return [write_picture(self.output / f"{self.config.name}_{self.step:06d}.png", sheet)]
 
@@ -364,6 +369,9 @@ class Trainer:
             show_progress=show_progress,
             say=self._say,
         )
+
+    def _minutes_since_saved(self) -> float:
+        return (time.monotonic() - self._saved_at) / SECONDS_PER_MINUTE
 
     def _save_network(self, path: Path, sources: Sequence[Source]) -> None:
         described = {
