@@ -218,6 +218,48 @@ def presets_table():
     return table(("setting", *(f"`{name}`" for name in configs)), rows)
 
 
+def documented_fields(kind):
+    """Return the meaning of each field of a dataclass, from its docstring's `Attributes:`."""
+    _, _, text = (kind.__doc__ or "").partition("Attributes:\n")
+    meanings = {}
+    for entry in re.split(r"\n(?= {8}\S)", text.rstrip()):
+        names, _, meaning = " ".join(entry.split()).partition(": ")
+        for name in names.split(", "):
+            meanings[name] = meaning.replace("SOURCE_KINDS", ", ".join(map(code, source_kinds())))
+    return meanings
+
+
+def source_kinds():
+    return importlib.import_module("siammask_ros.training.config").SOURCE_KINDS
+
+
+def training_settings():
+    """A table for each section of a training configuration."""
+    config = importlib.import_module("siammask_ros.training.config")
+    parts = [("", config.TrainingConfig), ("data", config.DataConfig)]
+    parts += [("data.sources.NAME", config.SourceConfig), ("samples", config.SampleConfig)]
+    parts += [("samples.photometric", importlib.import_module(
+        "siammask_ros.training.photometric").PhotometricConfig)]  # fmt: skip
+    parts += [("losses", config.LossConfig), ("optimizer", config.OptimizerConfig)]
+    parts += [("schedule[]", config.RatePhase), ("trained[]", config.TrainedPart)]
+    sections = {name.partition("[")[0] for name, _ in parts}
+    made = []
+    for section, kind in parts:
+        meanings = documented_fields(kind)
+        rows = []
+        for entry in dataclasses.fields(kind):
+            name = f"{section}.{entry.name}".strip(".")
+            default = code(entry.default) if entry.default is not dataclasses.MISSING else ""
+            if entry.default_factory is not dataclasses.MISSING or name in sections:
+                default = "see below" if name in sections else "none"
+            required = not default and entry.default_factory is dataclasses.MISSING
+            rows.append((f"`{entry.name}`", "required" if required else default,
+                         meanings.get(entry.name, "see below")))  # fmt: skip
+        title = f"`{section}`" if section else "The run"
+        made.append(f"### {title}\n\n" + table(("setting", "default", "meaning"), rows))
+    return "\n".join(made)
+
+
 def command_table(words):
     rows = []
     for parameter in command_line()[words].params:
@@ -242,6 +284,7 @@ def generators():
         "video-camera-parameters": lambda: options_table("video_camera"),
         "encodings": encodings_list,
         "presets": presets_table,
+        "training-settings": training_settings,
     }
     for path in sorted(MESSAGES.glob("*/*.*")):
         made[path.stem] = lambda path=path: message_table(path)
@@ -288,6 +331,15 @@ def test_the_parameter_table_is_complete():
     cells = [line.split(" | ") for line in found.splitlines()[2:]]
     documented = {row[0].strip("| `"): yaml.safe_load(row[2].strip("`")) for row in cells}
     assert documented == expected
+
+
+def test_every_training_setting_is_explained():
+    config = importlib.import_module("siammask_ros.training.config")
+    sections = {"data", "samples", "losses", "optimizer", "photometric"}
+    for kind in vars(config).values():
+        if dataclasses.is_dataclass(kind):
+            names = {entry.name for entry in dataclasses.fields(kind)} - sections
+            assert names == set(documented_fields(kind)) - sections, kind.__name__
 
 
 def test_the_settings_are_those_that_ros_sees():
