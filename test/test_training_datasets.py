@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,9 @@ from siammask_ros.training.config import (
     SourceConfig,
     load_training_config,
 )
-from siammask_ros.training.datasets import READERS, DatasetError, read_sources
+from siammask_ros.training.datasets import READERS, DatasetError, coco, read_sources
 from siammask_ros.training.datasets.files import read_foreground, read_indices
+from siammask_ros.training.datasets.people import touching_people
 from siammask_ros.training.samples import SampleConfig, SampleDataset
 from siammask_ros.training.sources import MaskedTarget, Source, boxed_target
 
@@ -401,6 +403,15 @@ def test_broken_coco_annotations_are_named(
         read("coco", tmp_path)
 
 
+def test_coco_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_coco(tmp_path)
+    monkeypatch.setitem(sys.modules, "pycocotools", None)
+    monkeypatch.setitem(sys.modules, "pycocotools.mask", None)
+    coco._coco_masks.cache_clear()
+    with pytest.raises(DatasetError, match="need the package pycocotools"):
+        read("coco", tmp_path)
+
+
 # --- Polygons
 
 
@@ -423,6 +434,29 @@ def test_polygons_join_a_person_and_what_it_touches(tmp_path: Path) -> None:
     source = read("polygons", tmp_path, join_people=True)
     assert [c.name for c in source.clips] == ["a/0", "a/1", "a/2", "a/0+1"]
     assert seen(source.clips[3].frames[0]).size_wh == (91, 51)
+
+
+def test_people_and_things_touch_within_four_pixels() -> None:
+    rng = np.random.default_rng(4)
+    found = 0
+    for _ in range(60):
+        masks = []
+        for x, y, width, height in rng.integers([0, 0, 8, 8], [60, 60, 60, 60], (4, 4)):
+            mask = np.zeros((90, 90), bool)
+            mask[y : y + height, x : x + width] = True
+            masks.append(mask)
+        is_person = [True, True, False, False]
+        expected = []
+        for person, thing in ((0, 2), (0, 3), (1, 2), (1, 3)):
+            far = cv2.distanceTransform((~masks[thing]).astype(np.uint8), cv2.DIST_C, 3)
+            near = np.count_nonzero(masks[person] & (far < 4.5))
+            smaller = min(masks[person].sum(), masks[thing].sum())
+            if smaller >= 300 and near > 0.03 * smaller:
+                expected.append((person, thing))
+        assert touching_people(is_person, masks) == expected
+        found += len(expected)
+    assert 40 < found < 200
+    assert touching_people([True, True], masks[:2]) == []
 
 
 @pytest.mark.parametrize(

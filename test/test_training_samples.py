@@ -130,8 +130,29 @@ def test_rendered_targets_have_masks_and_backgrounds() -> None:
 def test_shares_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(ValueError, match=r"got 1\.15"):
         SampleConfig(pair_share=0.65)
-    with pytest.raises(ValueError, match=r"grey_probability must be from 0 to 1, got 2"):
-        SampleConfig(grey_probability=2.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("grey_probability", 2.0, "grey_probability must be from 0 to 1, got 2"),
+        ("search_stretch", 1.0, "stretch must be below 1"),
+        ("search_shift_sigma", -1.0, "search_shift_sigma must be at least 0, got -1"),
+        ("search_size", 0, "search_size must be at least 1, got 0"),
+    ],
+)
+def test_bad_settings_are_refused(setting: str, value: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SampleConfig(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_bad_photometric_settings_are_refused() -> None:
+    with pytest.raises(ValueError, match="gamma must be at least 0, got nan"):
+        PhotometricConfig(gamma=float("nan"))
+    with pytest.raises(ValueError, match="blur_probability must be from 0 to 1, got 3"):
+        PhotometricConfig(blur_probability=3.0)
+    with pytest.raises(ValueError, match="max_blur_kernel must be at least 3, got 1"):
+        PhotometricConfig(max_blur_kernel=1)
 
 
 def test_collate_stacks_channels_first(davis_root: Path) -> None:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -55,6 +57,16 @@ class PhotometricConfig:
     max_blur_kernel: int = 9
     noise_probability: float = 0.25
     noise_sigma: float = 6.0
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in dataclasses.fields(self)):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+            if name.endswith("_probability") and value > 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {value}")
+        if self.max_blur_kernel < 3:
+            raise ValueError(f"max_blur_kernel must be at least 3, got {self.max_blur_kernel}")
 
 
 def jitter_colors(

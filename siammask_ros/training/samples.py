@@ -118,13 +118,20 @@ class SampleConfig:
     def __post_init__(self) -> None:
         for name in (f.name for f in dataclasses.fields(self)):
             value = getattr(self, name)
-            if name.endswith(("_share", "_probability", "_stretch")) and not 0 <= value <= 1:
+            if name == "photometric":
+                continue
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0, got {value}")
+            if name.endswith(("_share", "_probability", "_stretch")) and value > 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {value}")
         shares = self.pair_share + self.composite_share + self.negative_share
         if not math.isclose(shares, 1.0, abs_tol=1e-6):
             raise ValueError(f"the shares of the samples must add up to 1, got {shares:.3g}")
-        if self.max_distractors < 1:
-            raise ValueError(f"max_distractors must be at least 1, got {self.max_distractors}")
+        for name in ("exemplar_size", "search_size", "max_distractors"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if max(self.exemplar_stretch, self.search_stretch) == 1:
+            raise ValueError("a stretch must be below 1")
 
 
 @dataclass(frozen=True)

@@ -124,8 +124,8 @@ def _targets(
         )
         for instance in single
     }
-    if config.join_people:
-        is_person = [instance["category_id"] == _PERSON for instance in single]
+    is_person = [instance["category_id"] == _PERSON for instance in single]
+    if config.join_people and 0 < sum(is_person) < len(is_person):
         names = list(tracks)
         for person, thing in touching_people(is_person, [t.mask() for t in tracks.values()]):
             joined = tracks[names[person]].joined(tracks[names[thing]])
