@@ -218,6 +218,41 @@ def test_bfloat16_trains_too(config, tmp_path):
     assert {p.dtype for p in trainer.network.parameters()} == {torch.float32}
 
 
+def test_scaled_gradients_change_nothing_and_overflow_leaves_a_step_out(config, tmp_path):
+    """What float16 does on CUDA, in float32: the scale is a power of 2."""
+    plain, scaled = Trainer(config, tmp_path / "plain"), Trainer(config, tmp_path / "scaled")
+    scaled.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+    scaled.begin()
+    batches = list(plain.batches(read_sources(config.data)))
+    for batch in batches[:2]:
+        assert plain.optimise(batch).gradient_norm == scaled.optimise(batch).gradient_norm
+    assert equal_weights(plain.network, scaled.network)
+
+    hook = next(scaled.network.parameters()).register_hook(lambda gradient: gradient * math.inf)
+    weights = [parameter.detach().clone() for parameter in scaled.network.parameters()]
+    scaled.optimise(batches[2])
+    hook.remove()
+    assert all(map(torch.equal, weights, scaled.network.parameters()))
+    assert scaled.scaler.get_scale() == 2.0**9
+    scaled.save([])
+    resumed = Trainer(config, tmp_path / "scaled")
+    resumed.scaler = torch.amp.GradScaler("cpu")
+    resumed.begin()
+    assert resumed.scaler.get_scale() == 2.0**9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_cuda_trains(config, tmp_path, precision):
+    config = change(config, precision=precision, picture_steps=2, workers=1)
+    result = train(config, tmp_path / "run", device="cuda", show_progress=False)
+    assert result.steps == 4
+    assert all(
+        map(math.isfinite, (row.loss for row in read_metrics(tmp_path / "run/tiny_metrics.csv")))
+    )
+    assert load_network(result.checkpoint).architecture == "compact"
+
+
 # --- Interrupted and resumed
 
 
