@@ -1,11 +1,15 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The anchor grid: reference boxes of the responses, encoding and decoding (SiamRPN, sec. 3.3)."""
+"""The anchor grid: reference boxes of the responses, encoding and decoding (SiamRPN, sec. 3.3).
+
+Networks without boxes (SiamFC, SiamMask-2B) score responses instead of anchors; see
+`similarity_probability` and `response_boxes`.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,6 +58,11 @@ class AnchorGrid:
     def count(self) -> int:
         """Number of anchors in the grid."""
         return self.anchors_per_response * self.size**2
+
+    @cached_property
+    def without_shapes(self) -> AnchorGrid:
+        """The responses alone, for networks without boxes: index = row * size + column."""
+        return replace(self, ratios=(1.0,))
 
     @cached_property
     def shapes_wh(self) -> FloatArray:
@@ -167,6 +176,65 @@ def foreground_probability(score_logits: FloatArray) -> FloatArray:
     with np.errstate(over="ignore"):  # exp overflows to infinity, the probability to 0
         probability: FloatArray = 1 / (1 + np.exp(difference))
     return probability
+
+
+def similarity_probability(score_logits: FloatArray) -> FloatArray:
+    """Sigmoid of the similarity that a network without boxes gives each response (paper, table 10).
+
+    Args:
+        score_logits: (..., 1, size, size).
+
+    Returns:
+        (..., size**2), in [0, 1], in the dtype of the logits.
+
+    Raises:
+        ValueError: there is more than one logit a response.
+    """
+    *leading, channels, rows, columns = score_logits.shape
+    if channels != 1:
+        raise ValueError(f"without boxes there is one logit a response, got {channels}")
+    with np.errstate(over="ignore"):  # exp overflows to infinity, the probability to 0
+        probability: FloatArray = 1 / (1 + np.exp(-score_logits))
+    return probability.reshape(*leading, rows * columns)
+
+
+def response_boxes(score_logits: FloatArray, sizes_wh: FloatArray, grid: AnchorGrid) -> FloatArray:
+    """Boxes of a network without boxes: a target of known size centred at each response.
+
+    The centre is moved to the top of the parabola through the response's logit and its neighbours',
+    at most to the next response: they are eight pixels apart, the target's motion is not, and the
+    window may have chosen the one beside the top. SiamFC enlarges its map of responses for this.
+
+    Args:
+        score_logits: (N, 1, size, size).
+        sizes_wh: (N, 2), width and height of each patch's target in patch pixels.
+        grid: places of the responses, `without_shapes`.
+
+    Returns:
+        (N, 4, size**2): as `AnchorGrid.decode`.
+    """
+    count = len(score_logits)
+    boxes: FloatArray = np.empty((count, COORDINATES, grid.count), dtype=score_logits.dtype)
+    boxes[:, :2] = grid.boxes_cxcywh.T[:2]
+    boxes[:, 0] += _peak_offsets(score_logits).reshape(count, -1) * grid.stride
+    transposed = _peak_offsets(score_logits.swapaxes(-1, -2)).swapaxes(-1, -2)
+    boxes[:, 1] += transposed.reshape(count, -1) * grid.stride
+    boxes[:, 2:] = sizes_wh[:, :, None]
+    return boxes
+
+
+def _peak_offsets(values: FloatArray) -> FloatArray:
+    """How far right of each value the parabola through it and its neighbours has its top.
+
+    In [-1, 1]; 0 at the edges, and where the parabola has no top.
+    """
+    offsets: FloatArray = np.zeros_like(values)
+    left, middle, right = values[..., :-2], values[..., 1:-1], values[..., 2:]
+    with np.errstate(invalid="ignore", over="ignore"):
+        curvature = left - 2 * middle + right
+        np.divide(left - right, 2 * curvature, out=offsets[..., 1:-1], where=curvature < 0)
+    clipped: FloatArray = np.clip(offsets, -1, 1)
+    return clipped
 
 
 def _frozen(array: FloatArray) -> FloatArray:

@@ -121,6 +121,8 @@ class Preset(str, Enum):
     base = "base"
     pysot = "pysot"
     compact = "compact"
+    two_branch = "two_branch"
+    siamfc = "siamfc"
 
 
 WeightsOption = Annotated[

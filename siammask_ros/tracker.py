@@ -3,7 +3,10 @@
 """The tracking step of SiamMask: crop, search, decode, penalise, choose, mask, paste, smooth.
 
 The rules, and the order in which they apply, are those of the official implementation
-(foolwood/SiamMask) unless the configuration says otherwise.
+(foolwood/SiamMask) unless the configuration says otherwise. All networks of the family go the same
+way; they differ in what is proposed to choose from. With boxes, it is every anchor with its box;
+without (SiamMask-2B, SiamFC), every response with the target's present size, and a mask's
+min-max box may take the place of the choice (paper, section 3.3).
 """
 
 from __future__ import annotations
@@ -11,14 +14,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from siammask_ros.anchors import AnchorPosition, foreground_probability
+from siammask_ros.anchors import (
+    AnchorGrid,
+    AnchorPosition,
+    foreground_probability,
+    response_boxes,
+    similarity_probability,
+)
 from siammask_ros.crop import (
     ImageBgr,
     PaddingBgr,
@@ -59,6 +68,9 @@ __all__ = [
     "TrackingNetwork",
 ]
 
+_LEAST_DOUBT = 1e-12
+"""One minus the score of a target that is certain."""
+
 
 class TrackingNetwork(Protocol):
     """What the tracker needs of a network; `siammask_ros.network.SiamMask` has it."""
@@ -71,6 +83,13 @@ class TrackingNetwork(Protocol):
 
     def mask_at(self, output: SearchOutput, rows: Tensor, columns: Tensor) -> Tensor:
         """(N, M, M) mask logits of one response each."""
+
+
+class _CoarseMaskNetwork(Protocol):
+    """What `masks: coarse` needs besides."""
+
+    def coarse_mask_at(self, mask_responses: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """(N, M, M) mask logits of one response each, without the refiner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,15 +131,17 @@ class TrackResult:
     Attributes:
         box: axis-aligned box, smoothed, centre and size limited to the image.
         rotated_box: smallest rectangle around the mask's largest part, theta in [-pi/4, pi/4);
-            or the axis-aligned box if the mask is too small.
+            or the axis-aligned box if the mask is too small or none is predicted.
         has_mask_box: whether `rotated_box` comes from the mask.
-        confidence: foreground probability of the chosen anchor, in [0, 1].
-        mask_roi: the part of the image that the mask window touches.
+        confidence: foreground probability of the chosen anchor, in [0, 1]; of the chosen response
+            without anchors.
+        mask_roi: the part of the image that the mask window touches. Where no mask is predicted,
+            the axis-aligned box, and the mask is that box, filled.
         probability_in_roi: mask probability there, (height, width) float32, in [0, 1].
         mask_in_roi: mask there, (height, width) bool: probability above the threshold.
         image_size_wh: width and height of the image.
-        anchor_index: flat index of the chosen anchor.
-        anchor_position: the same as (anchor, row, column).
+        anchor_index: flat index of the chosen anchor; of the response without anchors.
+        anchor_position: the same as (anchor, row, column); anchor 0 without anchors.
     """
 
     box: Box
@@ -170,25 +191,61 @@ class TrackResult:
 
 
 class _SearchRegion(NamedTuple):
-    """One target's search region in its image."""
+    """One search region of a target in its image."""
 
+    state: TrackerState
+    """The target."""
     image_size_wh: tuple[int, int]
     side: float
     """Side of the region in image pixels, rounded as the crop needs it."""
+    scale: float
+    """Size of the region relative to the usual one."""
     patch_per_image: float
     """Patch pixels per image pixel, not rounded; boxes are decoded with it."""
     patch: ImageBgr
 
 
-class _Choice(NamedTuple):
-    """The winning anchor."""
+class _Proposals(NamedTuple):
+    """What can be chosen in each of N patches."""
 
+    grid: AnchorGrid
+    scores: FloatArray
+    """(N, P), in [0, 1]."""
+    boxes: FloatArray
+    """(N, 4, P) centre x, y relative to the patch centre, width, height, in patch pixels."""
+
+
+class _Choice(NamedTuple):
+    """The winning anchor, or response."""
+
+    patch_index: int
+    """Which of the searched patches it is in."""
+    region: _SearchRegion
     anchor_index: int
     position: AnchorPosition
     box_in_search: FloatArray
     """Centre x, y relative to the patch centre, width, height, in patch pixels, float64."""
     score: float
     penalty: float
+
+    @property
+    def evidence(self) -> float:
+        """What the regions of a target are compared by.
+
+        Scores near 1 hardly differ, so this is, like in SiamFC, in the scale of logits:
+        -log(1 - score) is about the logit where that is high, and 0 where it is low.
+        """
+        return -self.penalty * math.log(max(1 - self.score, _LEAST_DOUBT))
+
+
+class _PlacedMask(NamedTuple):
+    """A mask in the image."""
+
+    roi: ImageRegion
+    probability: FloatMask
+    """In the region, (height, width) float32."""
+    inside: BoolArray
+    """Where it is above the threshold."""
 
 
 class _Estimate(NamedTuple):
@@ -211,7 +268,8 @@ class SiamMaskTracker:
         device: where to run; moves the network there. By default where the network is.
 
     Raises:
-        ValueError: the network is in training mode, it has no box branch, or the device is absent.
+        ValueError: the network is in training mode, it has no coarse masks and the settings want
+            them, or the device is absent.
     """
 
     def __init__(
@@ -221,11 +279,11 @@ class SiamMaskTracker:
         *,
         device: str | torch.device | None = None,
     ) -> None:
-        if not getattr(network, "has_boxes", True):
-            name = getattr(network, "architecture", type(network).__name__)
-            raise ValueError(f"{name} is a two-branch network: without boxes it cannot track")
         if config is None:
             config = TrackerConfig.preset(getattr(network, "default_preset", "davis"))
+        if config.masks == "coarse" and not getattr(network, "has_coarse_mask", False):
+            name = getattr(network, "architecture", type(network).__name__)
+            raise ValueError(f"masks is coarse, but {name} has no coarse masks")
         if isinstance(network, torch.nn.Module):
             norms = (part for part in network.modules() if isinstance(part, torch.nn.BatchNorm2d))
             if any(norm.training for norm in norms):  # tracking would change its statistics
@@ -319,34 +377,70 @@ class SiamMaskTracker:
             for (_, state), size_wh in zip(targets, sizes, strict=True)
         ]
         regions = [
-            self._search_region(image_bgr, state)
+            self._search_region(image_bgr, state, scale)
             for (image_bgr, _), state in zip(targets, states, strict=True)
+            for scale in self.config.search_scales
         ]
-        kernels = [state.kernels for state in states]
-        batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
         with torch.inference_mode():
-            output = self.network.search(
-                self._to_tensor([region.patch for region in regions]), batched
-            )
-            if output.box_deltas is None:  # refused when the tracker was made, unless wrapped
-                raise ValueError("the network predicts no boxes")
-            scores = foreground_probability(_to_numpy(output.score_logits))  # (N, A * 25 * 25)
-            boxes = self.config.anchors.decode(_to_numpy(output.box_deltas))  # (N, 4, A * 25 * 25)
-            choices = [
-                self._choose(scores[index], boxes[index], state, regions[index])
-                for index, state in enumerate(states)
-            ]
-            cells = torch.tensor(
-                [choice.position[1:] for choice in choices], device=output.mask_responses.device
-            )
-            mask_logits = self.network.mask_at(output, cells[:, 0], cells[:, 1])
-            probabilities = torch.sigmoid(mask_logits).float().cpu().numpy()  # (N, M, M)
+            output = self._search(regions)
+            choices = self._choices(self._proposals(output, regions), regions)
+            probabilities = self._mask_probabilities(output, choices)
         return [
-            self._finish(state, region, choice, probability)
-            for state, region, choice, probability in zip(
-                states, regions, choices, probabilities, strict=True
-            )
+            self._finish(choice, probability)
+            for choice, probability in zip(choices, probabilities, strict=True)
         ]
+
+    def _search(self, regions: Sequence[_SearchRegion]) -> SearchOutput:
+        """Run the network on the patches of all targets."""
+        kernels = [region.state.kernels for region in regions]
+        batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
+        return self.network.search(self._to_tensor([region.patch for region in regions]), batched)
+
+    def _proposals(self, output: SearchOutput, regions: Sequence[_SearchRegion]) -> _Proposals:
+        """Every anchor with its box, or every response with the target's present size."""
+        logits, grid = _to_numpy(output.score_logits), self.config.anchors
+        if output.box_deltas is not None:
+            boxes = grid.decode(_to_numpy(output.box_deltas))  # (N, 4, A * 25 * 25)
+            return _Proposals(grid, foreground_probability(logits), boxes)
+        grid = grid.without_shapes
+        # In a patch the target has the exemplar's size, whatever the region's scale.
+        scales = [region.patch_per_image * region.scale for region in regions]
+        sizes_wh = (
+            np.array([region.state.size_wh for region in regions]) * np.array(scales)[:, None]
+        )
+        boxes = response_boxes(logits, sizes_wh, grid)  # (N, 4, 25 * 25)
+        return _Proposals(grid, similarity_probability(logits), boxes)
+
+    def _choices(self, proposals: _Proposals, regions: Sequence[_SearchRegion]) -> list[_Choice]:
+        """The best proposal for each target, of all its regions."""
+        of_regions = [
+            self._choose(proposals, index, region) for index, region in enumerate(regions)
+        ]
+        scales = len(self.config.search_scales)
+        return [
+            max(of_regions[start : start + scales], key=lambda choice: choice.evidence)
+            for start in range(0, len(of_regions), scales)
+        ]
+
+    def _mask_probabilities(
+        self, output: SearchOutput, choices: Sequence[_Choice]
+    ) -> Sequence[FloatMask | None]:
+        """Mask windows (M, M) of the chosen responses, or None where none is predicted."""
+        if self.config.masks == "none":
+            return [None] * len(choices)
+        device = output.score_logits.device
+        if len(choices) != len(output.score_logits):  # several scales: of the chosen only
+            chosen = [choice.patch_index for choice in choices]
+            output = output.select(torch.tensor(chosen, device=device))
+        cells = torch.tensor([choice.position[1:] for choice in choices], device=device)
+        rows, columns = cells[:, 0], cells[:, 1]
+        if self.config.masks == "coarse":
+            network = cast("_CoarseMaskNetwork", self.network)
+            logits = network.coarse_mask_at(output.mask_responses, rows, columns)
+        else:
+            logits = self.network.mask_at(output, rows, columns)
+        probabilities: FloatMask = torch.sigmoid(logits).float().cpu().numpy()  # (N, M, M)
+        return list(probabilities)
 
     def _initial_center(self, box: Box) -> tuple[float, float]:
         if self.config.initial_center == "official":
@@ -389,20 +483,21 @@ class SiamMaskTracker:
             tensor = tensor.to(reference.device).to(reference.dtype)
         return tensor.permute(0, 3, 1, 2)  # (N, 3, S, S)
 
-    def _search_region(self, image_bgr: ImageBgr, state: TrackerState) -> _SearchRegion:
+    def _search_region(
+        self, image_bgr: ImageBgr, state: TrackerState, scale: float = 1.0
+    ) -> _SearchRegion:
         config = self.config
-        context_side = config.context_side(state.size_wh)
+        context_side = config.context_side(state.size_wh) * scale
         patch_per_image = config.exemplar_size / context_side
         margin = (config.search_size - config.exemplar_size) / 2 / patch_per_image
         side = self._crop_side(context_side + 2 * margin)
         patch = self._crop(image_bgr, state.center_xy, side, config.search_size, state.padding_bgr)
-        return _SearchRegion(_size_wh(image_bgr), side, patch_per_image, patch)
+        return _SearchRegion(state, _size_wh(image_bgr), side, scale, patch_per_image, patch)
 
-    def _choose(
-        self, scores: FloatArray, boxes: FloatArray, state: TrackerState, region: _SearchRegion
-    ) -> _Choice:
-        """The anchor with the highest penalised score, the first of equals."""
-        target_width, target_height = np.array(state.size_wh) * region.patch_per_image
+    def _choose(self, proposals: _Proposals, patch_index: int, region: _SearchRegion) -> _Choice:
+        """The proposal of a patch with the highest penalised score, the first of equals."""
+        scores, boxes = proposals.scores[patch_index], proposals.boxes[patch_index]
+        target_width, target_height = np.array(region.state.size_wh) * region.patch_per_image
         widths, heights = boxes[2], boxes[3]
         with np.errstate(all="ignore"):  # an absurd prediction may overflow; it cannot win
             size_change = _change(
@@ -412,67 +507,72 @@ class SiamMaskTracker:
             penalties = np.exp(-(ratio_change * size_change - 1) * self.config.change_penalty)
             influence = self.config.window_influence
             penalized_scores = (
-                penalties * scores * (1 - influence) + self.config.anchors.window * influence
+                penalties * scores * (1 - influence) + proposals.grid.window * influence
             )
         usable = np.isfinite(penalized_scores) & np.isfinite(boxes).all(axis=0)
         if not usable.any():
             raise RuntimeError("the network predicted no finite box and score")
         index = int(np.argmax(np.where(usable, penalized_scores, -np.inf)))
         return _Choice(
+            patch_index,
+            region,
             index,
-            self.config.anchors.position(index),
+            proposals.grid.position(index),
             boxes[:, index],
             float(scores[index]),
             float(penalties[index]),
         )
 
     def _finish(
-        self,
-        state: TrackerState,
-        region: _SearchRegion,
-        choice: _Choice,
-        mask_probability: FloatMask,
+        self, choice: _Choice, mask_probability: FloatMask | None
     ) -> tuple[TrackerState, TrackResult]:
         """Paste the mask, fit its box, and update position and size."""
-        config = self.config
-        placement = self._placement(state, region, choice.position, mask_probability.shape[0])
-        mask_roi, probability_in_roi = place_mask_roi(
-            mask_probability, placement, region.image_size_wh, border_value=config.mask_border_value
-        )
-        np.maximum(probability_in_roi, 0, out=probability_in_roi)
-        mask_in_roi = probability_in_roi > config.mask_threshold
-        outline = outline_mask(
-            mask_in_roi, offset_xy=mask_roi[:2], min_area=config.min_contour_area
-        )
-        predicted = self._predict(state, region, choice)
-        final = self._clamped(self._blend_mask_box(predicted, outline), region.image_size_wh)
+        config, image_size_wh = self.config, choice.region.image_size_wh
+        mask, outline = None, None
+        if mask_probability is not None:
+            mask = self._placed_mask(choice, mask_probability)
+            outline = outline_mask(
+                mask.inside, offset_xy=mask.roi[:2], min_area=config.min_contour_area
+            )
+        predicted = self._predict(choice)
+        final = self._clamped(self._blend_mask_box(predicted, outline), image_size_wh)
         fallback = final if config.clamp_before_fallback else predicted
+        mask = mask or _filled_box(final.box, image_size_wh)
         result = TrackResult(
             box=final.box,
             rotated_box=outline.rotated_box if outline else RotatedBox.from_box(fallback.box),
             has_mask_box=outline is not None,
             confidence=choice.score,
-            mask_roi=mask_roi,
-            probability_in_roi=probability_in_roi,
-            mask_in_roi=mask_in_roi,
-            image_size_wh=region.image_size_wh,
+            mask_roi=mask.roi,
+            probability_in_roi=mask.probability,
+            mask_in_roi=mask.inside,
+            image_size_wh=image_size_wh,
             anchor_index=choice.anchor_index,
             anchor_position=choice.position,
         )
         new_state = replace(
-            state,
+            choice.region.state,
             center_xy=final.center_xy,
             size_wh=final.size_wh,
-            image_size_wh=region.image_size_wh,
+            image_size_wh=image_size_wh,
         )
         return new_state, result
 
+    def _placed_mask(self, choice: _Choice, mask_probability: FloatMask) -> _PlacedMask:
+        """The mask window of a response, in the image."""
+        region = choice.region
+        placement = self._placement(region, choice.position, mask_probability.shape[0])
+        roi, probability = place_mask_roi(
+            mask_probability,
+            placement,
+            region.image_size_wh,
+            border_value=self.config.mask_border_value,
+        )
+        np.maximum(probability, 0, out=probability)
+        return _PlacedMask(roi, probability, probability > self.config.mask_threshold)
+
     def _placement(
-        self,
-        state: TrackerState,
-        region: _SearchRegion,
-        position: AnchorPosition,
-        mask_size: int,
+        self, region: _SearchRegion, position: AnchorPosition, mask_size: int
     ) -> MaskPlacement:
         """Where the mask window of a response lies in the image."""
         config = self.config
@@ -483,7 +583,7 @@ class SiamMaskTracker:
             (cell - middle) * config.anchors.stride + margin
             for cell in (position.column, position.row)
         )  # of its first pixel, in patch pixels
-        center_x, center_y = state.center_xy
+        center_x, center_y = region.state.center_xy
         if config.mask_alignment == "official":
             corner_x, corner_y = center_x - region.side / 2, center_y - region.side / 2
             return MaskPlacement.official(
@@ -502,15 +602,16 @@ class SiamMaskTracker:
             (mask_pitch, mask_pitch),
         )
 
-    def _predict(self, state: TrackerState, region: _SearchRegion, choice: _Choice) -> _Estimate:
-        """Position and smoothed size from the box branch; the position is not smoothed."""
+    def _predict(self, choice: _Choice) -> _Estimate:
+        """Position and smoothed size from the choice; the position is not smoothed."""
+        region = choice.region
         offset_x, offset_y, width, height = (
             float(number) / region.patch_per_image for number in choice.box_in_search
         )
         rate = choice.penalty * choice.score * self.config.size_smoothing
-        old_width, old_height = state.size_wh
+        old_width, old_height = region.state.size_wh
         return _Estimate(
-            (state.center_xy[0] + offset_x, state.center_xy[1] + offset_y),
+            (region.state.center_xy[0] + offset_x, region.state.center_xy[1] + offset_y),
             (old_width * (1 - rate) + width * rate, old_height * (1 - rate) + height * rate),
         )
 
@@ -540,6 +641,18 @@ class SiamMaskTracker:
         """The same pixels in an image of another size."""
         center_xy, size_wh = self._clamped(_Estimate(state.center_xy, state.size_wh), image_size_wh)
         return replace(state, center_xy=center_xy, size_wh=size_wh, image_size_wh=image_size_wh)
+
+
+def _filled_box(box: Box, image_size_wh: tuple[int, int]) -> _PlacedMask:
+    """The mask of a target of which only the box is known."""
+    left, top, width, height = box.xywh
+    spans = []
+    for start, side, limit in zip((left, top), (width, height), image_size_wh, strict=True):
+        first = min(max(round(start), 0), limit)
+        spans.append((first, min(max(round(start + side), first), limit) - first))
+    (x, columns), (y, rows) = spans
+    inside = np.ones((rows, columns), dtype=np.bool_)
+    return _PlacedMask(ImageRegion(x, y, columns, rows), inside.astype(np.float32), inside)
 
 
 def _change(ratio: FloatArray) -> FloatArray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 InitialCenter = Literal["official", "pysot"]
 MaskAlignment = Literal["official", "exact"]
+MaskUse = Literal["best", "coarse", "none"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,16 @@ class TrackerConfig:
         mask_border_value: value that the rim of the pasted mask fades towards; -1 (official) or 0.
         clamp_before_fallback: whether the axis-aligned box that replaces a missing rotated box
             is made after the position and size are limited to the image (PySOT) or before.
+        masks: which masks are predicted: `best`, those of the refiner if the network has one;
+            `coarse`, without it (the paper's "w/o R"); or `none`: the axis-aligned box is reported
+            (SiamMask-box, SiamMask-2B-score).
         mask_box_blend: share in [0, 1] of the mask's min-max box in the next position and size.
-            The official code uses none.
+            The official code uses none; two-branch networks, which predict no boxes, use it alone.
         mask_box_min_iou: the mask's box is blended in only if it overlaps the predicted box at
             least so much.
+        scale_step: above 1, the target is also searched for in a region smaller and one larger by
+            this factor, and the best is taken. For networks without boxes, which would not see a
+            change of size without masks (SiamFC with three scales); a step costs three searches.
     """
 
     exemplar_size: int = 127
@@ -67,8 +74,10 @@ class TrackerConfig:
     mask_alignment: MaskAlignment = "official"
     mask_border_value: float = OFFICIAL_BORDER_VALUE
     clamp_before_fallback: bool = False
+    masks: MaskUse = "best"
     mask_box_blend: float = 0.0
     mask_box_min_iou: float = 0.3
+    scale_step: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("window_influence", "size_smoothing", "mask_box_blend", "mask_box_min_iou"):
@@ -82,6 +91,7 @@ class TrackerConfig:
         self._require(
             "search_size", "larger than exemplar_size", lambda value: value > self.exemplar_size
         )
+        self._require("scale_step", "finite and >= 1", lambda value: 1 <= value < math.inf)
         for name, choices in _CHOICES.items():
             self._require(name, f"one of {choices}", choices.__contains__)
 
@@ -96,7 +106,8 @@ class TrackerConfig:
 
         Args:
             name: `davis`, `vot`, `vot18`, `base` (official configurations of these names), `pysot`
-                (PySOT's siammask_r50_l3) or `compact` (the bundled small network).
+                (PySOT's siammask_r50_l3), `compact` (the bundled small network), `two_branch`
+                (SiamMask-2B) or `siamfc` (SiamFC and SiamMask-2B-score).
             overrides: single settings to change.
 
         Raises:
@@ -110,6 +121,11 @@ class TrackerConfig:
         settings: dict[str, Any] = {**PRESETS[name], **overrides}
         return cls(**settings)
 
+    @property
+    def search_scales(self) -> tuple[float, ...]:
+        """Sizes of the search regions of one target, relative to the usual one."""
+        return (1.0,) if self.scale_step == 1 else (1 / self.scale_step, 1.0, self.scale_step)
+
     def context_side(self, size_wh: Sequence[float]) -> float:
         """Side in pixels of the square around a target of this size that the exemplar shows."""
         return context_side(size_wh, self.context_amount)
@@ -120,6 +136,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "crop_rounding": get_args(Rounding),
     "crop_filter": get_args(CropFilter),
     "mask_alignment": get_args(MaskAlignment),
+    "masks": get_args(MaskUse),
 }
 
 _VOT18_VALUES: dict[str, Any] = {
@@ -128,6 +145,17 @@ _VOT18_VALUES: dict[str, Any] = {
     "window_influence": 0.41,
     "size_smoothing": 0.32,
 }
+
+_EXACT_VALUES: dict[str, Any] = {
+    "crop_filter": "area",
+    "mask_alignment": "exact",
+    "mask_border_value": 0.0,
+    "clamp_before_fallback": True,
+}
+"""Without the official code's half pixels: for networks that this package trained."""
+
+_SIAMFC_SCALE_STEP = 1.0375
+_SIAMFC_SCALE_PENALTY = 0.9745
 
 PRESETS: dict[str, dict[str, Any]] = {
     "davis": {
@@ -161,10 +189,24 @@ PRESETS: dict[str, dict[str, Any]] = {
         "change_penalty": 0.04,
         "window_influence": 0.25,
         "size_smoothing": 0.4,
-        "crop_filter": "area",
-        "mask_alignment": "exact",
-        "mask_border_value": 0.0,
-        "clamp_before_fallback": True,
+        **_EXACT_VALUES,
+    },
+    # The paper, section 3.3: threshold 0.5, and the mask's min-max box is the next reference.
+    "two_branch": {
+        "mask_threshold": 0.5,
+        "mask_box_blend": 1.0,
+        "mask_box_min_iou": 0.0,
+        **_EXACT_VALUES,
+    },
+    # The values of SiamFC with three scales. Its penalty of a change of scale, a factor, is ours
+    # at one step: exp(-(step - 1) * change_penalty).
+    "siamfc": {
+        "masks": "none",
+        "scale_step": _SIAMFC_SCALE_STEP,
+        "change_penalty": round(-math.log(_SIAMFC_SCALE_PENALTY) / (_SIAMFC_SCALE_STEP - 1), 3),
+        "window_influence": 0.176,
+        "size_smoothing": 0.59,
+        **_EXACT_VALUES,
     },
 }
 """Settings that differ from the defaults or that the source states, by preset name."""

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from siammask_ros.anchors import AnchorGrid, foreground_probability
+from siammask_ros.anchors import (
+    AnchorGrid,
+    foreground_probability,
+    response_boxes,
+    similarity_probability,
+)
 
 GRID = AnchorGrid()
 
@@ -96,3 +101,35 @@ def test_foreground_probability_of_absurd_logits() -> None:
     assert foreground_probability(logits).max() == 0
     with pytest.raises(ValueError, match="9 channels"):
         foreground_probability(np.zeros((9, 25, 25)))
+
+
+def test_similarity_is_the_sigmoid_of_one_logit():
+    logits = np.array([-1000.0, 0.0, 3.0, 1000.0]).reshape(1, 1, 2, 2)
+    probability = similarity_probability(logits)
+    np.testing.assert_allclose(probability, [[0, 0.5, 1 / (1 + np.exp(-3)), 1]])
+    with pytest.raises(ValueError, match="one logit a response, got 10"):
+        similarity_probability(np.zeros((1, 10, 25, 25)))
+
+
+def test_boxes_of_responses_have_their_size_and_the_finer_place():
+    grid = AnchorGrid().without_shapes
+    assert (grid.count, grid.window.shape) == (625, (625,))
+    assert grid.position(30) == (0, 1, 5)
+    cells = np.arange(25.0)
+    tops = np.array([[11.3, 14.8], [7.0, 20.0]])  # column and row, in cells
+    logits = np.stack([5 - 2 * (cells - y)[:, None] ** 2 - (cells - x)[None] ** 2 for x, y in tops])
+    sizes_wh = np.array([[64.0, 32.0], [50.0, 60.0]])
+    boxes = response_boxes(logits[:, None], sizes_wh, grid)
+    assert boxes.shape == (2, 4, 625)
+    for index, (x, y) in enumerate(tops):
+        best = int(logits[index].argmax())
+        expected = ((x - 12) * 8, (y - 12) * 8, *sizes_wh[index])
+        np.testing.assert_allclose(boxes[index, :, best], expected, atol=1e-9)
+        # One beside the top finds the same place, one far away goes to the next cell only.
+        np.testing.assert_allclose(boxes[index, :, best + 1], expected, atol=1e-9)
+        far = boxes[index, :, 25 + 1]
+        assert tuple(far[:2]) == ((1 - 12 + 1) * 8, (1 - 12 + 1) * 8)
+    # At the edge and in a flat map they stay at the response.
+    flat = response_boxes(np.zeros((1, 1, 25, 25)), sizes_wh[:1], grid)
+    np.testing.assert_array_equal(flat[0, :2], grid.boxes_cxcywh.T[:2])
+    np.testing.assert_array_equal(boxes[0, :2, 0], (-96, -96))

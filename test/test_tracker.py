@@ -430,12 +430,6 @@ def test_network_without_a_finite_answer_is_an_error(
         tracker.track(image, state)
 
 
-def test_a_network_without_boxes_is_refused():
-    network = siammask_ros.build_network("siammask_2b_r50_base", width_divisor=16).eval()
-    with pytest.raises(ValueError, match="siammask_2b_r50_base is a two-branch network"):
-        SiamMaskTracker(network)
-
-
 def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]:
     def answer(*arguments: Any) -> SearchOutput:
         output = search(*arguments)
@@ -473,7 +467,8 @@ def test_presets(
 
 def test_defaults_are_the_davis_preset() -> None:
     assert TrackerConfig() == TrackerConfig.preset("davis")
-    assert set(PRESETS) == {"davis", "vot", "vot18", "base", "pysot", "compact"}
+    official = {"davis", "vot", "vot18", "base", "pysot"}
+    assert set(PRESETS) == official | {"compact", "two_branch", "siamfc"}
 
 
 def test_overrides_and_mistakes() -> None:
@@ -495,6 +490,8 @@ def test_overrides_and_mistakes() -> None:
         {"mask_border_value": 0.5},
         {"crop_filter": "cubic"},
         {"initial_center": "middle"},
+        {"masks": "fine"},
+        {"scale_step": 0.9},
         {"search_size": 100},
         {"min_target_side": 0.0},
     ],

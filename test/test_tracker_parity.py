@@ -145,7 +145,7 @@ def test_mask_placements(
     region = tracker._search_region(read_frame(0), state)
     mask = arrays[f"paste_mask_{index}"]
     cell = AnchorPosition(0, case["row"], case["col"])
-    placement = tracker._placement(state, region, cell, case["n"])
+    placement = tracker._placement(region, cell, case["n"])
     mask_roi, values = place_mask_roi(mask, placement, (854, 480))
     placed = np.zeros((480, 854), dtype=bool)
     placed[mask_roi.slices] = values > golden["seg_thr"]
@@ -255,9 +255,9 @@ class Observed(SiamMaskTracker):
         self.patch = patches[-1]
         return super()._to_tensor(patches)
 
-    def _finish(self, state: Any, region: Any, choice: Any, mask_probability: Any) -> Any:
+    def _finish(self, choice: Any, mask_probability: Any) -> Any:
         self.mask_probability = mask_probability
-        return super()._finish(state, region, choice, mask_probability)
+        return super()._finish(choice, mask_probability)
 
 
 class Report:

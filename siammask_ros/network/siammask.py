@@ -69,6 +69,15 @@ class SearchOutput(NamedTuple):
     pyramid: tuple[Tensor, ...]
     """Backbone maps of stride 2, 4, 8 for the refiner, finest first; empty without one."""
 
+    def select(self, samples: Tensor) -> SearchOutput:
+        """Outputs of some of the N samples; `samples` is (K,) int64."""
+        return SearchOutput(
+            score_logits=self.score_logits[samples],
+            box_deltas=None if self.box_deltas is None else self.box_deltas[samples],
+            mask_responses=self.mask_responses[samples],
+            pyramid=tuple(level[samples] for level in self.pyramid),
+        )
+
 
 class SiamMask(nn.Module):
     """SiamMask of any backbone; its parts are given as modules.
