@@ -260,7 +260,7 @@ def fit_box(
 
 
 def mask_area_in_box(mask: BoolArray, box: RotatedBox) -> float:
-    """Area of a mask inside a rectangle, in square pixels, by two samples a pixel or, if large, fewer.
+    """Area of a mask inside a rectangle, in square pixels, sampled twice a pixel, less if large.
 
     Args:
         mask: (H, W) bool; its pixels are squares about their centres.

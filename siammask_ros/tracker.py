@@ -130,8 +130,8 @@ class TrackResult:
 
     Attributes:
         box: axis-aligned box, smoothed, centre and size limited to the image.
-        rotated_box: smallest rectangle around the mask's largest part, theta in [-pi/4, pi/4);
-            or the axis-aligned box if the mask is too small or none is predicted.
+        rotated_box: rectangle fitted to the mask's largest part (`box_fit`), theta in
+            [-pi/4, pi/4); or the axis-aligned box if the mask is too small or none is predicted.
         has_mask_box: whether `rotated_box` comes from the mask.
         confidence: foreground probability of the chosen anchor, in [0, 1]; of the chosen response
             without anchors.
@@ -532,7 +532,10 @@ class SiamMaskTracker:
         if mask_probability is not None:
             mask = self._placed_mask(choice, mask_probability)
             outline = outline_mask(
-                mask.inside, offset_xy=mask.roi[:2], min_area=config.min_contour_area
+                mask.inside,
+                offset_xy=mask.roi[:2],
+                min_area=config.min_contour_area,
+                fit=config.box_fit,
             )
         predicted = self._predict(choice)
         final = self._clamped(self._blend_mask_box(predicted, outline), image_size_wh)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from siammask_ros.anchors import AnchorGrid
 from siammask_ros.crop import CropFilter, Rounding, context_side
-from siammask_ros.masks import OFFICIAL_BORDER_VALUE
+from siammask_ros.masks import BOX_FITS, OFFICIAL_BORDER_VALUE, BoxFit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +36,8 @@ class TrackerConfig:
         mask_threshold: a pixel belongs to the mask above this probability, in [0, 1).
         min_contour_area: the mask's largest part gives the rotated box if its area in square
             pixels is larger than this; otherwise the axis-aligned box is used.
+        box_fit: how the rotated box is fitted to the mask: `mbr` (official), `min_max`, `opt` or
+            `opt_fast`; see `siammask_ros.masks.BoxFit`.
         min_target_side: smallest width and height of the tracked box in pixels.
         initial_center: centre of the first box: x + w/2 (`official`) or x + (w - 1)/2 (`pysot`).
         crop_rounding: rule for the crop's origin, `half_even` (official) or `half_up` (PySOT).
@@ -67,6 +69,7 @@ class TrackerConfig:
     size_smoothing: float = 1.0
     mask_threshold: float = 0.35
     min_contour_area: float = 100.0
+    box_fit: BoxFit = "mbr"
     min_target_side: float = 10.0
     initial_center: InitialCenter = "official"
     crop_rounding: Rounding = "half_even"
@@ -137,6 +140,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "crop_filter": get_args(CropFilter),
     "mask_alignment": get_args(MaskAlignment),
     "masks": get_args(MaskUse),
+    "box_fit": BOX_FITS,
 }
 
 _VOT18_VALUES: dict[str, Any] = {

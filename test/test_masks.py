@@ -345,7 +345,7 @@ def test_opt_is_better_than_all_random_boxes(mask: np.ndarray) -> None:
     best, fast = fit_box(mask, "opt"), fit_box(mask, "opt_fast")
     assert best is not None
     assert fast is not None
-    tried = random_boxes(mask, 1500)
+    tried = random_boxes(mask, 500)
     kept = [box for box in tried if within_limits(mask, box, 0)]
     if kept and within_limits(mask, best, 0.01):
         tried = kept

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 import siammask_ros
+from siammask_ros.masks import BOX_FITS, BoxFit, fit_box
 from siammask_ros.network import ExemplarKernels, SearchOutput
 from siammask_ros.tracker import PRESETS, SiamMaskTracker, TrackerConfig, TrackerState
 
@@ -361,6 +362,32 @@ def test_mask_box_is_blended_where_it_is_plausible(
     assert with_mask.size_wh == pytest.approx(np.add(without.size_wh, size) / 2)
     network.mask_logits = disc_logits(127, (63, 118), 8)  # small and far away: not believed
     assert blended.track(image, state)[0].center_xy == without.center_xy
+
+
+@pytest.mark.parametrize("fit", BOX_FITS)
+def test_the_rotated_box_is_fitted_as_asked(
+    image: np.ndarray, network: ScriptedNetwork, fit: BoxFit
+) -> None:
+    usual = SiamMaskTracker(network, TrackerConfig.preset("compact", mask_box_blend=0.5))
+    tracker = SiamMaskTracker(
+        network, TrackerConfig.preset("compact", mask_box_blend=0.5, box_fit=fit)
+    )
+    state = usual.initialize(image, BOX)
+    delta_of_size(network, usual, state)
+    network.mask_logits = disc_logits(127, (70, 63), 30)
+    network.mask_logits[60:64, 63:] = 9  # something sticks out
+    expected_state, expected = usual.track(image, state)
+    new_state, result = tracker.track(image, state)
+    assert new_state.box == expected_state.box  # the step itself knows the min-max box only
+    assert result.box == expected.box
+    assert result.has_mask_box
+    if fit == "mbr":
+        assert result.rotated_box == expected.rotated_box
+        return
+    box = fit_box(result.mask, fit)
+    assert box is not None
+    np.testing.assert_allclose(result.rotated_box.corners, box.corners, atol=1e-3)
+    assert np.abs(result.rotated_box.corners - expected.rotated_box.corners).max() > 1
 
 
 def test_image_size_may_change(image: np.ndarray, network: ScriptedNetwork) -> None:

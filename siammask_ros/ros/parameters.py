@@ -14,6 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from siammask_ros.longterm import LongTermConfig
+from siammask_ros.masks import BOX_FITS
 from siammask_ros.ros.engine import EngineOptions
 from siammask_ros.tracker_config import PRESETS, TrackerConfig
 
@@ -163,6 +164,12 @@ class Settings:
         changes=_LIVE,
         between=(-1.0, 1.0),
     )
+    box_fit: str = _parameter(
+        AUTO,
+        "How the rotated box is fitted to the mask (docs/boxes.md); auto: as the preset says.",
+        changes=_LIVE,
+        choices=(AUTO, *BOX_FITS),
+    )
     uncertain_below: float = _parameter(
         LongTermConfig.uncertain_below,
         "Evidence under which a frame counts against a target.",
@@ -263,7 +270,11 @@ class Settings:
     def tracker_config(self, default_preset: str) -> TrackerConfig:
         """Settings of the tracking step; `default_preset` is taken for `auto`."""
         names = ("mask_threshold", "window_influence", "change_penalty", "size_smoothing")
-        overrides = {name: getattr(self, name) for name in names if getattr(self, name) >= 0}
+        overrides: dict[str, Any] = {
+            name: getattr(self, name) for name in names if getattr(self, name) >= 0
+        }
+        if self.box_fit != AUTO:
+            overrides["box_fit"] = self.box_fit
         preset = default_preset if self.preset == AUTO else self.preset
         return TrackerConfig.preset(preset, **overrides)
 

@@ -43,6 +43,7 @@ def test_every_parameter_is_described():
         ({"overlay_scale": float("nan")}, "got nan"),
         ({"lost_below": 0.9}, "lost_below"),
         ({"mask_threshold": 1.0}, "mask_threshold"),
+        ({"box_fit": "ellipse"}, "box_fit must be one of auto, .*'ellipse'"),
         ({"threads": -1}, "threads must be 0 to 256, got -1"),
     ],
 )
@@ -84,6 +85,8 @@ def test_settings_reach_the_tracker():
     assert settings.tracker_config("davis").mask_threshold == 0.6
     assert settings.tracker_config("davis").size_smoothing == 1.0
     assert Settings(preset="vot").tracker_config("davis").size_smoothing == 0.25
+    assert settings.tracker_config("davis").box_fit == "mbr"
+    assert Settings(box_fit="opt_fast").tracker_config("davis").box_fit == "opt_fast"
     assert settings.longterm_config == LongTermConfig(lost_after=7)
     assert Settings().longterm_config == LongTermConfig()
 
