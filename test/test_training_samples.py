@@ -14,7 +14,12 @@ from tiny_data import write_davis
 
 from siammask_ros.training.config import DataConfig, SourceConfig
 from siammask_ros.training.datasets import read_sources
-from siammask_ros.training.photometric import PhotometricConfig, jitter_colors
+from siammask_ros.training.photometric import (
+    PhotometricConfig,
+    jitter_colors,
+    random_recoloring,
+    recolor,
+)
 from siammask_ros.training.rendered import SceneTargets
 from siammask_ros.training.samples import SampleConfig, SampleDataset, collate
 from siammask_ros.training.sources import (
@@ -296,6 +301,63 @@ def test_grey_samples_are_grey_in_both_patches(davis_root: Path) -> None:
     ]
     assert all(exemplar == search for exemplar, search in are_grey)
     assert 10 < sum(exemplar for exemplar, _ in are_grey) < 30
+
+
+def test_both_patches_of_a_sample_are_recoloured_alike() -> None:
+    source = box_only()
+    image = source.clips[0].frames[0].image_bgr
+    image[:] = np.random.default_rng(0).integers(90, 166, image.shape)
+    plain = dataclasses.replace(only("pair_share", **STILL), photometric=NO_LIGHT)
+    other = dataclasses.replace(plain, recolor_probability=1.0)
+    for index in range(6):
+        before = SampleDataset([source], plain, seed=0, length=6)[index]
+        after = SampleDataset([source], other, seed=0, length=6)[index]
+        old, new = (
+            [patch.reshape(-1, 3).astype(float) for patch in (s.exemplar_patch, s.search_patch)]
+            for s in (before, after)
+        )
+        # One linear map of colours explains both patches.
+        matrix, *_ = np.linalg.lstsq(np.insert(old[0], 3, 1, axis=1), new[0], rcond=None)
+        np.testing.assert_allclose(np.insert(old[1], 3, 1, axis=1) @ matrix, new[1], atol=2.0)
+        assert np.abs(new[1] - old[1]).max() > 20
+        np.testing.assert_array_equal(after.mask, before.mask)
+
+
+def test_recolouring_keeps_grey_grey() -> None:
+    shades = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, axis=2)
+    inverted = 0
+    for seed in range(60):
+        changed = recolor(shades, random_recoloring(np.random.default_rng(seed)))
+        assert np.ptp(changed.astype(int), axis=2).max() <= 1
+        straight = np.abs(changed[..., 0].astype(int) - shades[..., 0]).max() <= 1
+        inverted += np.abs(changed[..., 0].astype(int) - shades[::-1, :, 0]).max() <= 1
+        assert straight or np.abs(changed[..., 0].astype(int) - shades[::-1, :, 0]).max() <= 1
+    assert 2 <= inverted <= 20
+
+
+def test_samples_may_be_turned_by_any_angle(davis_root: Path) -> None:
+    config = dataclasses.replace(only("pair_share", **STILL), any_angle_probability=1.0)
+    dataset = SampleDataset(davis(davis_root), config, seed=0, length=60)
+    upright = SampleDataset(davis(davis_root), only("pair_share", **STILL), seed=0, length=1)[0]
+    ratios = []
+    for index in range(60):
+        x0, y0, x1, y1 = dataset[index].box_xyxy
+        ratios.append((x1 - x0) / (y1 - y0))
+    x0, y0, x1, y1 = upright.box_xyxy
+    ratio = (x1 - x0) / (y1 - y0)
+    assert ratio != pytest.approx(1.0, abs=0.1)
+    wider, higher = max(ratio, 1 / ratio), min(ratio, 1 / ratio)
+    assert max(ratios) > 0.9 * wider
+    assert min(ratios) < 1.1 * higher
+
+
+def test_both_patches_share_a_stretch(davis_root: Path) -> None:
+    config = dataclasses.replace(only("pair_share", **STILL), shared_aspect_octaves=0.4)
+    dataset = SampleDataset(davis(davis_root), config, seed=0, length=80)
+    ratios = np.array(
+        [(b[2] - b[0]) / (b[3] - b[1]) for b in (dataset[i].box_xyxy for i in range(80))]
+    )
+    assert 0.25 < np.log2(ratios).std() < 0.6
 
 
 def test_search_patches_may_have_the_size_for_the_refiner(davis_root: Path) -> None:

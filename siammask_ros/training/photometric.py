@@ -20,6 +20,9 @@ from siammask_ros.training.warp import Uint8Array
 # blue vary by 8.2 and red by 1.2.
 _LIGHT_DIRECTIONS = np.array([[1, 1, 1], [-1, 0, 1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 _LIGHT_SPREAD = np.array([8.2, 2.5, 1.2])
+_INVERTED_SHARE = 0.15
+
+FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,26 @@ def grey(patch: Uint8Array) -> Uint8Array:
     """Return an HxWx3 uint8 BGR patch without its colour."""
     brightness = cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY)
     return np.asarray(cv2.cvtColor(brightness, cv2.COLOR_GRAY2BGR), dtype=np.uint8)
+
+
+def random_recoloring(rng: np.random.Generator) -> FloatArray:
+    """Draw a 3x4 matrix for `recolor`: hues turn or are mirrored, sometimes light is inverted.
+
+    Grey stays grey, and what had one colour has one.
+    """
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    along = np.full((3, 3), 1.0 / 3.0)  # projects onto the grey axis
+    across = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / np.sqrt(3.0)  # turns about it by 90
+    turn = along + np.cos(angle) * (np.eye(3) - along) + np.sin(angle) * across
+    mixed = turn[rng.permutation(3)]
+    if rng.random() < _INVERTED_SHARE:
+        return np.hstack([-mixed, np.full((3, 1), 255.0)])
+    return np.hstack([mixed, np.zeros((3, 1))])
+
+
+def recolor(patch: Uint8Array, matrix: FloatArray) -> Uint8Array:
+    """Return an HxWx3 uint8 BGR patch with colours times a 3x4 matrix, cut off at 0 and 255."""
+    return np.asarray(cv2.transform(patch, matrix), dtype=np.uint8)
 
 
 def degrade(patch: Uint8Array, rng: np.random.Generator, config: PhotometricConfig) -> Uint8Array:

@@ -116,7 +116,7 @@ def _masks(
     """Masks (P, P) of one response a sample, placed in the search patch."""
     if mask_stage == "none":
         return [None] * len(rows)
-    device = output.mask_responses.device
+    device = output.score_logits.device
     where = (torch.from_numpy(rows).to(device), torch.from_numpy(columns).to(device))
     if mask_stage == "refined":
         logits = network.refined_mask_at(output, *where)

@@ -24,7 +24,14 @@ from torch.utils.data import Dataset
 
 from siammask_ros.crop import context_side
 from siammask_ros.training.draws import MAX_DRAWS, TargetDraws, TargetSource
-from siammask_ros.training.photometric import PhotometricConfig, degrade, grey, jitter_colors
+from siammask_ros.training.photometric import (
+    PhotometricConfig,
+    degrade,
+    grey,
+    jitter_colors,
+    random_recoloring,
+    recolor,
+)
 from siammask_ros.training.sources import DatasetError, MaskedTarget, Source
 from siammask_ros.training.warp import (
     Affine,
@@ -69,11 +76,15 @@ class SampleConfig:
         search_scale_octaves: variation of the target's scale in the search patch.
         search_stretch: as `exemplar_stretch`; official: 0.18.
         aspect_octaves: variation of width relative to height.
+        shared_aspect_octaves: of both patches alike: a target of another shape.
         shared_angle_degrees: standard deviation of the rotation of both patches.
         relative_angle_degrees: of the rotation between them. Targets without a mask are not
             rotated.
+        any_angle_probability: samples where both patches are turned by the same angle, any one.
         flip_probability: samples that are mirrored, both patches alike; official: 0.
         grey_probability: samples without colour, both patches alike; official: 0.25.
+        recolor_probability: samples with other colours, both patches alike: hues turn or are
+            mirrored, some are negatives of the image. Targets of other colours make others.
         bend_probability: targets of composites and of single images that are bent.
         bend_pixels: standard deviation of how far.
         distractor_probability: samples with other targets pasted into the search patch.
@@ -102,10 +113,13 @@ class SampleConfig:
     search_scale_octaves: float = 0.25
     search_stretch: float = 0.0
     aspect_octaves: float = 0.12
+    shared_aspect_octaves: float = 0.0
     shared_angle_degrees: float = 15.0
     relative_angle_degrees: float = 8.0
+    any_angle_probability: float = 0.0
     flip_probability: float = 0.5
     grey_probability: float = 0.0
+    recolor_probability: float = 0.0
     bend_probability: float = 0.4
     bend_pixels: float = 5.0
     distractor_probability: float = 0.45
@@ -267,16 +281,19 @@ class SampleDataset(Dataset[Sample]):
         config = self._config
         flip = bool(rng.random() < config.flip_probability)
         angle = math.radians(rng.normal(0.0, config.shared_angle_degrees))
+        if rng.random() < config.any_angle_probability:
+            angle = rng.uniform(0.0, 2.0 * math.pi)
         if rng.random() < config.wide_shift_probability:
             shift = rng.uniform(-config.wide_shift, config.wide_shift, 2)
         else:
             shift = rng.normal(0.0, config.search_shift_sigma, 2)
             shift = np.clip(shift, -config.wide_shift, config.wide_shift)
+        shape_octaves = config.aspect_octaves, config.shared_aspect_octaves
         exemplar_shift = rng.uniform(-config.exemplar_shift, config.exemplar_shift, 2)
         exemplar = SimilarityJitter(
             shift_xy=(float(exemplar_shift[0]), float(exemplar_shift[1])),
             scale=2.0 ** rng.normal(0.0, config.exemplar_scale_octaves),
-            aspect=2.0 ** rng.normal(0.0, config.aspect_octaves),
+            aspect=2.0 ** rng.normal(0.0, math.hypot(*shape_octaves)),
             angle=angle,
             flip=flip,
         )
@@ -489,6 +506,9 @@ class SampleDataset(Dataset[Sample]):
         patches = sample.exemplar_patch, sample.search_patch
         if rng.random() < self._config.grey_probability:
             patches = grey(patches[0]), grey(patches[1])
+        if rng.random() < self._config.recolor_probability:
+            matrix = random_recoloring(rng)
+            patches = recolor(patches[0], matrix), recolor(patches[1], matrix)
         photometric = self._config.photometric
         exemplar_patch, search_patch = (
             degrade(jitter_colors(patch, rng, photometric), rng, photometric) for patch in patches

@@ -33,7 +33,7 @@ BOOKKEEPING = (
     "data.sources.*.in_memory",
 )
 """Settings that do not change what is learned from the run's state on."""
-COURSE = ("epochs", "schedule")
+COURSE = ("epochs", "schedule", "fixed_norm_from_epoch")
 """Settings that may change when a run goes on: it can be made longer, or the rate lowered."""
 
 
