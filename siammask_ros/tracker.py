@@ -88,7 +88,9 @@ class TrackingNetwork(Protocol):
 class _CoarseMaskNetwork(Protocol):
     """What `masks: coarse` needs besides."""
 
-    def coarse_mask_at(self, mask_responses: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    def coarse_mask_at(
+        self, mask_responses: Tensor | None, rows: Tensor, columns: Tensor
+    ) -> Tensor:
         """(N, M, M) mask logits of one response each, without the refiner."""
 
 
@@ -426,7 +428,7 @@ class SiamMaskTracker:
         self, output: SearchOutput, choices: Sequence[_Choice]
     ) -> Sequence[FloatMask | None]:
         """Mask windows (M, M) of the chosen responses, or None where none is predicted."""
-        if self.config.masks == "none":
+        if self.config.masks == "none" or output.mask_responses is None:
             return [None] * len(choices)
         device = output.score_logits.device
         if len(choices) != len(output.score_logits):  # several scales: of the chosen only

@@ -68,17 +68,21 @@ def run(network, exemplar, search):
 
 def test_shapes(network):
     kernels, output = run(network, patches(1, 127, 0), patches(1, 255, 1))
-    width = kernels.mask.shape[1]
-    assert kernels.score.shape == kernels.mask.shape == (1, width, 5, 5)
+    width = kernels.score.shape[1]
+    assert kernels.score.shape == (1, width, 5, 5)
     if network.has_boxes:
         assert kernels.box.shape == (1, width, 5, 5)
         assert output.score_logits.shape == (1, 10, 25, 25)
         assert output.box_deltas.shape == (1, 20, 25, 25)
     else:
-        assert network.architecture.startswith("siammask_2b")
+        assert network.architecture.startswith(("siammask_2b", "siamfc"))
         assert kernels.box is None
         assert output.score_logits.shape == (1, 1, 25, 25)
         assert output.box_deltas is None
+    if not network.has_masks:  # test_network_variants.py
+        assert network.architecture.startswith(("siamrpn", "siamfc"))
+        return
+    assert kernels.mask.shape == (1, width, 5, 5)
     assert output.mask_responses.shape == (1, width, 25, 25)
     mask = network.mask_at(output, ROWS[:1], COLUMNS[:1])
     assert mask.shape == (1, network.mask_size, network.mask_size)
@@ -385,6 +389,8 @@ def assembled(**parts):
 def test_parts_that_do_not_make_a_network_are_refused():
     with pytest.raises(ValueError, match="some: needs a coarse mask head or a refiner, got nei"):
         assembled()
+    with pytest.raises(ValueError, match="some: without a mask branch there are no masks"):
+        assembled(refiner=nn.Identity(), mask_branch=None)
     with pytest.raises(ValueError, match="some: needs a box branch and a box head, or neither"):
         assembled(refiner=nn.Identity(), box_head=None)
     with pytest.raises(ValueError, match="some: needs a coarse mask head and a refiner"):

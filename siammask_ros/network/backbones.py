@@ -159,6 +159,42 @@ class BottleneckBlock(nn.Module):
         return functional.relu(residual.add_(self.shortcut(inputs)), inplace=True)
 
 
+class AlexNet(nn.Module):
+    """AlexNet with batch norm, the small backbone of the paper's table 7.
+
+    Padded, unlike that of SiamFC and SiamRPN, so that its deep map has stride 8, size and place of
+    the ResNet's: heads, anchors, tracker and training are then the same, and what is compared is
+    the backbone. As there, the last convolution has no ReLU. It has no maps for a refiner.
+
+    Args:
+        widths: channels of the five convolutions.
+    """
+
+    WIDTHS = (96, 256, 384, 384, 256)
+    STEM_KERNEL = 11
+
+    def __init__(self, *, widths: Sequence[int] = WIDTHS) -> None:
+        super().__init__()
+        first, second, third, fourth, last = widths
+        self.stem = ConvNorm(IMAGE_CHANNELS, first, self.STEM_KERNEL, stride=2, padding=2)
+        self.stages = nn.ModuleDict(
+            {
+                "2": ConvNorm(first, second, 5, padding=2),
+                "3": ConvNorm(second, third, 3, padding=1),
+                "4": ConvNorm(third, fourth, 3, padding=1),
+                "5": ConvNorm(fourth, last, 3, padding=1, activate=False),
+            }
+        )
+
+    def forward(self, patch: Tensor) -> BackboneMaps:
+        """(N, 3, H, W) BGR 0..255 -> one deep map, 31 pixels wide for H = 255, 15 for 127."""
+        features = functional.max_pool2d(self.stem(patch), 3, stride=2, padding=1)
+        features = functional.max_pool2d(self.stages["2"](features), 3, stride=2)
+        for name in ("3", "4", "5"):
+            features = self.stages[name](features)
+        return BackboneMaps(deep=(features,), pyramid=())
+
+
 class ResNetStage(NamedTuple):
     """Sizes of one stage of a ResNet."""
 

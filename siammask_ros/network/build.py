@@ -11,6 +11,7 @@ from typing import Literal
 from siammask_ros.network.backbones import (
     RESNET50_ALL_STAGES,
     RESNET50_STAGES,
+    AlexNet,
     BottleneckBlock,
     CompactBackbone,
     ResNet,
@@ -33,6 +34,8 @@ SIMILARITIES = 1
 """Scores a response in a two-branch network (table 10)."""
 TWO_BRANCH_PRESET = "two_branch"
 """Settings of a tracker that takes its box from the mask, as the paper does without box branch."""
+SCORE_PRESET = "siamfc"
+"""Settings of a tracker that has nothing but the score."""
 BRANCH_WIDTH = 256
 """Channels of the adjusted features and of the branches (appendix A)."""
 LEAST_REFINER_WIDTH = 4
@@ -72,10 +75,15 @@ def _build_compact(
     )
 
 
+BackboneName = Literal["resnet50", "alexnet"]
+MaskHeads = Literal["none", "coarse", "refined"]
+
+
 def _build_resnet50(*, refine: bool, anchors: int = 5, width_divisor: int = 1) -> SiamMask:
     """SiamMask of the paper: ResNet-50, coarse masks, and refinement if asked for."""
-    return _resnet50_network(
-        refine=refine,
+    return _one_level_network(
+        backbone="resnet50",
+        masks="refined" if refine else "coarse",
         two_branch=False,
         anchors=anchors,
         width_divisor=width_divisor,
@@ -86,8 +94,9 @@ def _build_resnet50(*, refine: bool, anchors: int = 5, width_divisor: int = 1) -
 
 def _build_two_branch(*, refine: bool, width_divisor: int = 1) -> SiamMask:
     """SiamMask-2B of the paper: one score a response, no anchors and no boxes (table 10)."""
-    return _resnet50_network(
-        refine=refine,
+    return _one_level_network(
+        backbone="resnet50",
+        masks="refined" if refine else "coarse",
         two_branch=True,
         anchors=0,
         width_divisor=width_divisor,
@@ -96,32 +105,75 @@ def _build_two_branch(*, refine: bool, width_divisor: int = 1) -> SiamMask:
     )
 
 
-def _resnet50_network(
+def _build_siamrpn(*, backbone: BackboneName, anchors: int = 5, width_divisor: int = 1) -> SiamMask:
+    """SiamRPN as table 7 compares it: the three branches without that of the mask."""
+    return _one_level_network(
+        backbone=backbone,
+        masks="none",
+        two_branch=False,
+        anchors=anchors,
+        width_divisor=width_divisor,
+        architecture=f"siamrpn_{_SHORT_NAMES[backbone]}",
+        default_preset="base",
+    )
+
+
+def _build_siamfc(*, backbone: BackboneName, width_divisor: int = 1) -> SiamMask:
+    """SiamFC as table 7 compares it: the score branch of the two-branch network alone."""
+    return _one_level_network(
+        backbone=backbone,
+        masks="none",
+        two_branch=True,
+        anchors=0,
+        width_divisor=width_divisor,
+        architecture=f"siamfc_{_SHORT_NAMES[backbone]}",
+        default_preset=SCORE_PRESET,
+    )
+
+
+_SHORT_NAMES: dict[BackboneName, str] = {"resnet50": "r50", "alexnet": "alexnet"}
+
+
+def _one_level_network(
     *,
-    refine: bool,
+    backbone: BackboneName,
+    masks: MaskHeads,
     two_branch: bool,
     anchors: int,
     width_divisor: int,
     architecture: str,
     default_preset: str,
 ) -> SiamMask:
-    stages = _thinned(RESNET50_STAGES, width_divisor)
+    """Every network of the paper: one backbone map, branches of 256 channels."""
+    features, channels = _backbone(backbone, width_divisor)
     width = BRANCH_WIDTH // width_divisor
     score_branch, box_branch, mask_branch = _branches(width, two_branch=two_branch)
     score_head, box_head = _score_and_box_heads(width, anchors, two_branch=two_branch)
+    has_masks = masks != "none"
     return SiamMask(
-        backbone=ResNet(stages=stages, stem_channels=ResNet.STEM_CHANNELS // width_divisor),
-        adjust=AdjustLayer(stages[-1].channels * BottleneckBlock.EXPANSION, width),
+        backbone=features,
+        adjust=AdjustLayer(channels, width),
         score_branch=score_branch,
         box_branch=box_branch,
-        mask_branch=mask_branch,
+        mask_branch=mask_branch if has_masks else None,
         score_head=score_head,
         box_head=box_head,
-        coarse_mask_head=PredictionHead(width, COARSE_SIZE * COARSE_SIZE),
-        refiner=_refiner(width, width_divisor) if refine else None,
+        coarse_mask_head=PredictionHead(width, COARSE_SIZE * COARSE_SIZE) if has_masks else None,
+        refiner=_refiner(width, width_divisor) if masks == "refined" else None,
         architecture=architecture,
         default_preset=default_preset,
     )
+
+
+def _backbone(name: BackboneName, width_divisor: int) -> tuple[ResNet | AlexNet, int]:
+    """A backbone and the channels of its deep map."""
+    stages = _thinned(RESNET50_STAGES, width_divisor)
+    if name == "alexnet":
+        widths = [max(width // width_divisor, 1) for width in AlexNet.WIDTHS]
+        return AlexNet(widths=widths), widths[-1]
+    stem_channels = ResNet.STEM_CHANNELS // width_divisor
+    channels = stages[-1].channels * BottleneckBlock.EXPANSION
+    return ResNet(stages=stages, stem_channels=stem_channels), channels
 
 
 def _build_plus_plus(
@@ -209,7 +261,6 @@ def _score_and_box_heads(
 def _refiner(vector_channels: int, width_divisor: int) -> SiamMaskRefiner:
     """The paper's refiner with its widths divided."""
 
-
     def divided(width: int) -> int:
         return min(max(width // width_divisor, LEAST_REFINER_WIDTH), width)
 
@@ -248,6 +299,10 @@ _BUILDERS: dict[str, Callable[..., SiamMask]] = {
     "siammask_r50_base": partial(_build_resnet50, refine=False),
     "siammask_2b_r50_refine": partial(_build_two_branch, refine=True),
     "siammask_2b_r50_base": partial(_build_two_branch, refine=False),
+    "siamrpn_r50": partial(_build_siamrpn, backbone="resnet50"),
+    "siamrpn_alexnet": partial(_build_siamrpn, backbone="alexnet"),
+    "siamfc_r50": partial(_build_siamfc, backbone="resnet50"),
+    "siamfc_alexnet": partial(_build_siamfc, backbone="alexnet"),
     "siammask_pp_r50_bi": partial(_build_plus_plus, refine=False),
     "siammask_pp_r50_re": partial(_build_plus_plus, refine=True),
 }

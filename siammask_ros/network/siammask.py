@@ -29,25 +29,26 @@ class ExemplarKernels(NamedTuple):
     """(N, C, 5, 5) kernels of the score branch."""
     box: Tensor | None
     """(N, C, 5, 5) kernels of the box branch; None in a two-branch network."""
-    mask: Tensor
-    """(N, C, 5, 5) kernels of the mask branch."""
+    mask: Tensor | None
+    """(N, C, 5, 5) kernels of the mask branch; None in a network without masks."""
 
     def select(self, samples: slice) -> ExemplarKernels:
         """Kernels of some of the N samples."""
         return ExemplarKernels(
             score=self.score[samples],
             box=None if self.box is None else self.box[samples],
-            mask=self.mask[samples],
+            mask=None if self.mask is None else self.mask[samples],
         )
 
     @staticmethod
     def concatenate(kernels: Sequence[ExemplarKernels]) -> ExemplarKernels:
         """One batch of several, all of one network."""
         boxes = [one.box for one in kernels if one.box is not None]
+        masks = [one.mask for one in kernels if one.mask is not None]
         return ExemplarKernels(
             score=torch.cat([one.score for one in kernels]),
             box=torch.cat(boxes) if boxes else None,
-            mask=torch.cat([one.mask for one in kernels]),
+            mask=torch.cat(masks) if masks else None,
         )
 
 
@@ -64,8 +65,11 @@ class SearchOutput(NamedTuple):
 
     None in a two-branch network, which predicts no boxes.
     """
-    mask_responses: Tensor
-    """(N, C, 25, 25) responses of the mask branch, before its head; C as in its kernels."""
+    mask_responses: Tensor | None
+    """(N, C, 25, 25) responses of the mask branch, before its head; C as in its kernels.
+
+    None in a network without masks.
+    """
     pyramid: tuple[Tensor, ...]
     """Backbone maps of stride 2, 4, 8 for the refiner, finest first; empty without one."""
 
@@ -74,7 +78,7 @@ class SearchOutput(NamedTuple):
         return SearchOutput(
             score_logits=self.score_logits[samples],
             box_deltas=None if self.box_deltas is None else self.box_deltas[samples],
-            mask_responses=self.mask_responses[samples],
+            mask_responses=None if self.mask_responses is None else self.mask_responses[samples],
             pyramid=tuple(level[samples] for level in self.pyramid),
         )
 
@@ -86,7 +90,8 @@ class SiamMask(nn.Module):
         backbone: patch -> BackboneMaps.
         adjust: the backbone's deep maps -> one feature map for the branches.
         score_branch, box_branch, mask_branch: correlation branches; without a box branch it is a
-            two-branch network (SiamMask-2B, section 3.2).
+            two-branch network (SiamMask-2B, section 3.2). Without a mask branch it is SiamRPN, with
+            neither SiamFC (table 7).
         score_head, box_head: responses -> 2 and 4 numbers per anchor; a two-branch network has one
             score a response and no box head.
         coarse_mask_head: responses -> 63 * 63 logits, or None.
@@ -97,8 +102,9 @@ class SiamMask(nn.Module):
         default_preset: name of the tracker preset that suits it.
 
     Raises:
-        ValueError: if there is neither a coarse mask head nor a refiner, or coarse masks shall
-            be refined and one of the two is missing, or one of box branch and box head.
+        ValueError: if a mask branch has neither a coarse mask head nor a refiner, or one of these
+            has no mask branch, or coarse masks shall be refined and one of the two is missing, or
+            one of box branch and box head.
     """
 
     def __init__(
@@ -108,7 +114,7 @@ class SiamMask(nn.Module):
         adjust: nn.Module,
         score_branch: Branch,
         box_branch: Branch | None,
-        mask_branch: Branch,
+        mask_branch: Branch | None,
         score_head: Head,
         box_head: Head | None,
         coarse_mask_head: Head | None,
@@ -118,8 +124,11 @@ class SiamMask(nn.Module):
         default_preset: str,
     ) -> None:
         super().__init__()
-        if coarse_mask_head is None and refiner is None:
+        predicts_masks = coarse_mask_head is not None or refiner is not None
+        if mask_branch is not None and not predicts_masks:
             raise ValueError(f"{architecture}: needs a coarse mask head or a refiner, got neither")
+        if mask_branch is None and predicts_masks:
+            raise ValueError(f"{architecture}: without a mask branch there are no masks")
         if refines_coarse_masks and (coarse_mask_head is None or refiner is None):
             raise ValueError(f"{architecture}: needs a coarse mask head and a refiner")
         if (box_branch is None) != (box_head is None):
@@ -145,6 +154,11 @@ class SiamMask(nn.Module):
         return self.box_branch is not None
 
     @property
+    def has_masks(self) -> bool:
+        """Whether the network predicts masks, coarse or refined."""
+        return self.mask_branch is not None
+
+    @property
     def has_refiner(self) -> bool:
         """Whether masks are refined to 127x127."""
         return self.refiner is not None
@@ -156,7 +170,9 @@ class SiamMask(nn.Module):
 
     @property
     def mask_size(self) -> int:
-        """Side of the masks that :meth:`mask_at` returns, 127 or 63."""
+        """Side of the masks that :meth:`mask_at` returns: 127, 63, or 0 if there are none."""
+        if not self.has_masks:
+            return 0
         return REFINED_SIZE if self.has_refiner else COARSE_SIZE
 
     def features(self, patch: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -178,20 +194,20 @@ class SiamMask(nn.Module):
         return ExemplarKernels(
             score=self.score_branch.kernel(feature),
             box=None if self.box_branch is None else self.box_branch.kernel(feature),
-            mask=self.mask_branch.kernel(feature),
+            mask=None if self.mask_branch is None else self.mask_branch.kernel(feature),
         )
 
     def search(self, search_patch: Tensor, kernels: ExemplarKernels) -> SearchOutput:
         """Search (N, 3, 255, 255) float BGR 0..255 patches for the N targets of ``kernels``.
 
         Raises:
-            ValueError: if the kernels are those of a two-branch network and this is none.
+            ValueError: if the kernels are of a network without boxes or masks and this has them.
         """
         feature, pyramid = self.features(search_patch)
         return SearchOutput(
             score_logits=self.score_head(self.score_branch.respond(feature, kernels.score)),
             box_deltas=self._box_deltas(feature, kernels.box),
-            mask_responses=self.mask_branch.respond(feature, kernels.mask),
+            mask_responses=self._mask_responses(feature, kernels.mask),
             pyramid=pyramid if self.has_refiner else (),
         )
 
@@ -206,7 +222,7 @@ class SiamMask(nn.Module):
 
     def coarse_mask_at(
         self,
-        mask_responses: Tensor,
+        mask_responses: Tensor | None,
         rows: Tensor,
         columns: Tensor,
         sample_index: Tensor | None = None,
@@ -215,8 +231,12 @@ class SiamMask(nn.Module):
 
         Returns:
             (K, 63, 63) logits.
+
+        Raises:
+            ValueError: if the network has no coarse mask head, or K is not N and no index is given.
         """
         head = self._coarse_head()
+        mask_responses = self._of_masks(mask_responses)
         samples = _sample_index(mask_responses, rows, sample_index)
         logits = head.at(mask_responses, samples, rows, columns)  # (K, 63 * 63)
         return logits.reshape(-1, COARSE_SIZE, COARSE_SIZE)
@@ -244,10 +264,11 @@ class SiamMask(nn.Module):
         """
         if self.refiner is None:
             raise ValueError(f"{self.architecture} has no refiner")
-        samples = _sample_index(output.mask_responses, rows, sample_index)
-        arguments = output.mask_responses, output.pyramid, samples, rows, columns
+        responses = self._of_masks(output.mask_responses)
+        samples = _sample_index(responses, rows, sample_index)
+        arguments = responses, output.pyramid, samples, rows, columns
         if self.refines_coarse_masks:
-            vectors = self._coarse_head().at(output.mask_responses, samples, rows, columns)
+            vectors = self._coarse_head().at(responses, samples, rows, columns)
             logits: Tensor = self.refiner(*arguments, vectors=vectors)
         else:
             logits = self.refiner(*arguments)
@@ -272,6 +293,18 @@ class SiamMask(nn.Module):
             raise ValueError(f"{self.architecture}: the kernels are of a two-branch network")
         deltas: Tensor = self.box_head(self.box_branch.respond(feature, kernel))
         return deltas
+
+    def _mask_responses(self, feature: Tensor, kernel: Tensor | None) -> Tensor | None:
+        if self.mask_branch is None:
+            return None
+        if kernel is None:
+            raise ValueError(f"{self.architecture}: the kernels are of a network without masks")
+        return self.mask_branch.respond(feature, kernel)
+
+    def _of_masks(self, responses: Tensor | None) -> Tensor:
+        if responses is None:
+            raise ValueError(f"{self.architecture}: the responses are of a network without masks")
+        return responses
 
     def _coarse_head(self) -> Head:
         if self.coarse_mask_head is None:
