@@ -27,6 +27,7 @@ COMMANDS = [
     ["track"],
     ["eval"],
     ["eval", "davis"],
+    ["eval", "representation"],
     ["train"],
     ["bench"],
     ["weights"],
