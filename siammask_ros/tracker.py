@@ -131,7 +131,8 @@ class TrackResult:
     """Where a target is in one frame.
 
     Attributes:
-        box: axis-aligned box, smoothed, centre and size limited to the image.
+        box: axis-aligned box: the predicted one, smoothed, centre and size limited to the image;
+            or that of the mask (`reported_box`).
         rotated_box: rectangle fitted to the mask's largest part (`box_fit`), theta in
             [-pi/4, pi/4); or the axis-aligned box if the mask is too small or none is predicted.
         has_mask_box: whether `rotated_box` comes from the mask.
@@ -544,7 +545,7 @@ class SiamMaskTracker:
         fallback = final if config.clamp_before_fallback else predicted
         mask = mask or _filled_box(final.box, image_size_wh)
         result = TrackResult(
-            box=final.box,
+            box=self._reported_box(final, outline),
             rotated_box=outline.rotated_box if outline else RotatedBox.from_box(fallback.box),
             has_mask_box=outline is not None,
             confidence=choice.score,
@@ -620,12 +621,20 @@ class SiamMaskTracker:
             (old_width * (1 - rate) + width * rate, old_height * (1 - rate) + height * rate),
         )
 
+    def _reported_box(self, estimate: _Estimate, outline: MaskOutline | None) -> Box:
+        """The result's axis-aligned box."""
+        if self.config.reported_box == "mask" and outline and self._agree(estimate, outline):
+            return outline.box
+        return estimate.box
+
+    def _agree(self, estimate: _Estimate, outline: MaskOutline) -> bool:
+        """Whether the mask's box can be of the target that the estimate is of."""
+        return box_iou(outline.box, estimate.box) >= self.config.mask_box_min_iou
+
     def _blend_mask_box(self, estimate: _Estimate, outline: MaskOutline | None) -> _Estimate:
         """Move the estimate part of the way to the mask's box, if that is plausible."""
         share = self.config.mask_box_blend
-        if share == 0 or outline is None:
-            return estimate
-        if box_iou(outline.box, estimate.box) < self.config.mask_box_min_iou:
+        if share == 0 or outline is None or not self._agree(estimate, outline):
             return estimate
         return _Estimate(
             _interpolate(estimate.center_xy, outline.box.center_xy, share),

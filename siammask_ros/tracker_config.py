@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 InitialCenter = Literal["official", "pysot"]
 MaskAlignment = Literal["official", "exact"]
 MaskUse = Literal["best", "coarse", "none"]
+ReportedBox = Literal["predicted", "mask"]
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class TrackerConfig:
             (SiamMask-box, SiamMask-2B-score).
         mask_box_blend: share in [0, 1] of the mask's min-max box in the next position and size.
             The official code uses none; two-branch networks, which predict no boxes, use it alone.
-        mask_box_min_iou: the mask's box is blended in only if it overlaps the predicted box at
-            least so much.
+        mask_box_min_iou: the mask's box is blended in, or reported, only if it overlaps the
+            predicted box at least so much.
+        reported_box: the axis-aligned box of a result: `predicted`, by the box branch and what is
+            smoothed and blended into it; or `mask`, the min-max box of the mask's largest part.
         scale_step: above 1, the target is also searched for in a region smaller and one larger by
             this factor, and the best is taken. For networks without boxes, which would not see a
             change of size without masks (SiamFC with three scales); a step costs three searches.
@@ -80,6 +83,7 @@ class TrackerConfig:
     masks: MaskUse = "best"
     mask_box_blend: float = 0.0
     mask_box_min_iou: float = 0.3
+    reported_box: ReportedBox = "predicted"
     scale_step: float = 1.0
 
     def __post_init__(self) -> None:
@@ -140,6 +144,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "crop_filter": get_args(CropFilter),
     "mask_alignment": get_args(MaskAlignment),
     "masks": get_args(MaskUse),
+    "reported_box": get_args(ReportedBox),
     "box_fit": BOX_FITS,
 }
 
@@ -192,7 +197,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mask_threshold": 0.35,
         "change_penalty": 0.04,
         "window_influence": 0.25,
-        "size_smoothing": 0.4,
+        "size_smoothing": 0.6,
+        "mask_box_min_iou": 0.4,
+        "reported_box": "mask",
         **_EXACT_VALUES,
     },
     # The paper, section 3.3: threshold 0.5, and the mask's min-max box is the next reference.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -362,6 +363,33 @@ def test_mask_box_is_blended_where_it_is_plausible(
     assert with_mask.size_wh == pytest.approx(np.add(without.size_wh, size) / 2)
     network.mask_logits = disc_logits(127, (63, 118), 8)  # small and far away: not believed
     assert blended.track(image, state)[0].center_xy == without.center_xy
+
+
+def test_the_masks_box_is_reported_where_it_is_plausible(
+    image: np.ndarray, network: ScriptedNetwork
+) -> None:
+    plain = SiamMaskTracker(
+        network, TrackerConfig.preset("compact", reported_box="predicted", mask_box_min_iou=0.3)
+    )
+    tracker = SiamMaskTracker(
+        network, TrackerConfig.preset("compact", reported_box="mask", mask_box_min_iou=0.3)
+    )
+    state = plain.initialize(image, BOX)
+    delta_of_size(network, plain, state)
+    network.mask_logits = disc_logits(127, (70, 63), 30)
+    network.mask_logits[5:8, 5:8] = 9  # a speck apart does not count
+    expected_state, expected = plain.track(image, state)
+    new_state, result = tracker.track(image, state)
+    assert new_state.box == expected_state.box
+    assert expected.box == new_state.box
+    count, labels = cv2.connectedComponents(result.mask.astype(np.uint8))
+    assert count == 3
+    largest = max((np.argwhere(labels == part) for part in (1, 2)), key=len)
+    (top, left), (bottom, right) = largest.min(axis=0), largest.max(axis=0)
+    assert result.box_xywh == (left, top, right + 1 - left, bottom + 1 - top)
+    network.mask_logits = disc_logits(127, (63, 118), 8)  # small and far away: not believed
+    far_state, far = tracker.track(image, state)
+    assert far.box == far_state.box
 
 
 @pytest.mark.parametrize("fit", BOX_FITS)
