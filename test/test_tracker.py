@@ -502,7 +502,7 @@ def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]
         ("vot18", 0.15, 0.10, 0.41, 0.32),
         ("base", 0.30, 0.09, 0.39, 0.38),
         ("pysot", 0.15, 0.10, 0.41, 0.32),
-        ("compact", 0.35, 0.04, 0.25, 0.40),
+        ("compact", 0.35, 0.04, 0.25, 0.60),
     ],
 )
 def test_presets(
