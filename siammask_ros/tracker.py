@@ -53,7 +53,8 @@ from siammask_ros.masks import (
     place_mask_roi,
 )
 from siammask_ros.network import ExemplarKernels, SearchOutput, checked_device
-from siammask_ros.tracker_config import PRESETS, TrackerConfig
+from siammask_ros.presets import PRESETS
+from siammask_ros.tracker_config import TrackerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

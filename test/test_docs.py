@@ -205,7 +205,8 @@ def encodings_list():
 
 def presets_table():
     settings = importlib.import_module("siammask_ros.tracker_config")
-    configs = {name: settings.TrackerConfig.preset(name) for name in settings.PRESETS}
+    names = importlib.import_module("siammask_ros.presets").PRESETS
+    configs = {name: settings.TrackerConfig.preset(name) for name in names}
     names = [
         entry.name
         for entry in dataclasses.fields(settings.TrackerConfig)

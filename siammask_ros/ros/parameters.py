@@ -15,8 +15,9 @@ from rclpy.node import Node
 
 from siammask_ros.longterm import LongTermConfig
 from siammask_ros.masks import BOX_FITS
+from siammask_ros.presets import PRESETS
 from siammask_ros.ros.engine import EngineOptions
-from siammask_ros.tracker_config import PRESETS, TrackerConfig
+from siammask_ros.tracker_config import TrackerConfig
 
 AUTO = "auto"
 SUBSCRIPTION_DEPTHS = {"realtime": 5, "every_frame": 50}

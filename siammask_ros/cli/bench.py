@@ -1,0 +1,70 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`siammask bench`: what a tracking step costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from siammask_ros.cli.common import (
+    DeviceOption,
+    Preset,
+    PresetOption,
+    ThreadsOption,
+    WeightsOption,
+    load_network,
+    parse_count,
+    parse_size,
+    say_all,
+)
+
+
+def bench(
+    weights: WeightsOption = "compact",
+    preset: PresetOption = Preset.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Image sizes, separated by commas; by default some.")
+    ] = "",
+    targets: Annotated[
+        str, typer.Option("--targets", help="Numbers of targets, separated by commas.")
+    ] = "1",
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Timed steps a case.")] = 100,
+    warm_up: Annotated[int, typer.Option("--warm-up", min=0, help="Untimed steps before.")] = 10,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the report and its JSON.")
+    ] = None,
+) -> None:
+    """Measure what a tracking step costs on this machine, as a whole and by its parts."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from siammask_ros import benchmark
+    from siammask_ros.tracker_config import TrackerConfig
+
+    wanted_sizes = [parse_size(text) for text in sizes.split(",") if text]
+    wanted_sizes = wanted_sizes or list(benchmark.DEFAULT_SIZES)
+    counts = [parse_count(text) for text in targets.split(",") if text]
+    network = load_network(weights, device)
+    name = network.default_preset if preset is Preset.auto else preset.value
+    total = benchmark.total_steps(sizes=wanted_sizes, targets=counts, steps=steps, warm_up=warm_up)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("steps", total=total)
+        report = benchmark.benchmark_tracker(
+            network,
+            config=TrackerConfig.preset(name),
+            preset_name=name,
+            sizes=wanted_sizes,
+            targets=counts,
+            steps=steps,
+            warm_up=warm_up,
+            threads=threads or None,
+            on_step=lambda: progress.advance(bar),
+        )
+    typer.echo(benchmark.benchmark_markdown(report))
+    if output is not None:
+        say_all(benchmark.write_benchmark(output, report))

@@ -1,0 +1,152 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: options, loading, progress and words on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from siammask_ros.presets import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from siammask_ros.geometry import Box
+    from siammask_ros.longterm import LongTermTracker
+    from siammask_ros.network import SiamMask
+    from siammask_ros.tracker import SiamMaskTracker
+
+EXIT_INTERRUPTED = 130
+
+if TYPE_CHECKING:
+
+    class Preset(str, Enum):
+        """Names of the tracker's settings: `auto`, those of the checkpoint, and all of PRESETS."""
+
+        auto = "auto"
+else:  # type checkers cannot count what a table names
+    Preset = Enum("Preset", {name: name for name in ("auto", *PRESETS)}, type=str)
+
+WeightsOption = Annotated[
+    str, typer.Option("--weights", "-w", help="Checkpoint: a name such as compact, or a file.")
+]
+PresetOption = Annotated[
+    Preset, typer.Option("--preset", help="Tracker settings; auto: those of the checkpoint.")
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
+
+
+def parse_box(text: str) -> Box:
+    """`x,y,width,height` in pixels.
+
+    Raises:
+        typer.BadParameter: the text is something else, or a side is not positive.
+    """
+    from siammask_ros.geometry import parse_box_xywh
+
+    try:
+        return parse_box_xywh(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`WIDTHxHEIGHT` in pixels.
+
+    Raises:
+        typer.BadParameter: the text is something else.
+    """
+    width, _, height = text.strip().lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"{text!r} is not WIDTHxHEIGHT, e.g. 640x480")
+    return int(width), int(height)
+
+
+def parse_count(text: str) -> int:
+    """A number of at least 1.
+
+    Raises:
+        typer.BadParameter: the text is something else.
+    """
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"{text!r} is not a number of targets")
+    return int(text)
+
+
+def load_follower(weights: str, preset: Preset, device: str, threads: int) -> LongTermTracker:
+    """The tracker that finds lost targets again; arguments as given on the command line."""
+    from siammask_ros.longterm import LongTermTracker
+
+    return LongTermTracker(load_tracker(weights, preset, device, threads))
+
+
+def load_tracker(weights: str, preset: Preset, device: str, threads: int) -> SiamMaskTracker:
+    """The tracker; arguments as given on the command line."""
+    set_threads(threads)
+    return tracker_of(load_network(weights, device), preset)
+
+
+def tracker_of(network: SiamMask, preset: Preset) -> SiamMaskTracker:
+    """The tracker of a loaded network."""
+    from siammask_ros.tracker import SiamMaskTracker
+    from siammask_ros.tracker_config import TrackerConfig
+
+    name = network.default_preset if preset is Preset.auto else preset.value
+    return SiamMaskTracker(network, TrackerConfig.preset(name))
+
+
+def load_network(weights: str, device: str) -> SiamMask:
+    """A network ready for inference; the device `auto` is CUDA where there is one."""
+    import torch
+
+    from siammask_ros.network import fuse_for_inference, load_network
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return fuse_for_inference(load_network(weights, device=device))
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use so many CPU threads; 0 leaves it as it is."""
+    if threads:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+def with_progress(items: Iterable[Any], total: int | None, what: str) -> Iterator[Any]:
+    """The items, with a progress bar on the terminal's error stream while they are taken."""
+    from rich.console import Console
+    from rich.progress import track as show
+
+    console = Console(stderr=True)
+    yield from show(items, description=what, total=total, console=console, transient=True)
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[object], None]]:
+    """A progress bar on the terminal's error stream, and what moves it on."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda _: progress.advance(task)
+
+
+def say_all(paths: Iterable[Path]) -> None:
+    """Name written files, a line each."""
+    for path in paths:
+        typer.echo(path)
+
+
+def complain(text: str) -> None:
+    """Say something on the error stream, which results on the output are not mixed with."""
+    print(text, file=sys.stderr)  # noqa: T201 - this is a command
