@@ -46,6 +46,7 @@ from siammask_ros.evaluation import (
     separation_auc,
     separation_csv,
     sequences_csv,
+    targets_csv,
     track_sequence,
     training_step,
     write_comparison,
@@ -309,7 +310,8 @@ def test_tracked_frames_are_those_of_the_sequence():
     ("sequence", "words"),
     [
         (MovingSquare("short", 2), "short.*2 frames, at least 3"),
-        (MovingSquare("blank", 5, gone=(0,)), "blank.*first frame is empty"),
+        (MovingSquare("blank", 5, gone=tuple(range(5))), "blank.*no frame gives a target"),
+        (MovingSquare("late", 5, gone=(0, 1, 2)), "late: 0 targets to score, expected 1"),
     ],
 )
 def test_sequences_that_cannot_be_scored_are_named(sequence, words):
@@ -334,9 +336,9 @@ def test_davis_layouts(tmp_path, middle):
     assert [len(sequence) for sequence in sequences] == [4, 4]
     for sequence in sequences:
         for index, expected in enumerate(masks[sequence.name]):
-            image, mask = sequence.frame(index)
-            assert image.shape == (HEIGHT, WIDTH, 3)
-            assert (mask == expected).all()
+            frame = sequence.frame(index)
+            assert frame.image_bgr.shape == (HEIGHT, WIDTH, 3)
+            assert (frame.mask == expected).all()
     assert [sequence.name for sequence in read_davis(tmp_path, ["dog"])] == ["dog"]
 
 
@@ -399,7 +401,7 @@ def test_davis_in_processes_as_in_one(tmp_path):
         tmp_path,
         reference_factory("never-moves"),
         jobs=2,
-        on_sequence=lambda score: seen.append(score.name),
+        on_sequence=seen.append,
         **options,
     )
     assert sorted(seen) == [score.name for score in together.sequences] == ["cat", "dog", "emu"]
@@ -407,8 +409,9 @@ def test_davis_in_processes_as_in_one(tmp_path):
         assert first.region_similarity == second.region_similarity
         assert first.box_iou == second.box_iou
     blank = np.zeros((HEIGHT, WIDTH), np.uint8)
-    cv2.imwrite(str(tmp_path / "Annotations" / "dog" / "00000.png"), blank)
-    with pytest.raises(ValueError, match="dog: the mask of the first frame is empty"):
+    for path in (tmp_path / "Annotations" / "dog").iterdir():
+        cv2.imwrite(str(path), blank)
+    with pytest.raises(ValueError, match="dog: no frame gives a target"):
         evaluate_davis(tmp_path, TruthReplay, jobs=2)
 
 
@@ -485,7 +488,8 @@ def test_csv_reads_back(scores):
     assert float(rows[1]["region_similarity"]) == pytest.approx(
         scores.sequences[1].region_similarity, abs=1e-5
     )
-    assert rows[0]["confidence"] == ""
+    (target,) = [row for row in read_csv(targets_csv(scores)) if row["sequence"] == "a"]
+    assert (target["target"], target["confidence"]) == ("1", "")
     frames = read_csv(frames_csv(scores))
     assert len(frames) == 4 + 5
     assert [row["counted"] for row in frames[:4]] == ["1", "1", "1", "0"]
@@ -537,7 +541,7 @@ def test_json_has_no_nan(scores):
 
 def test_markdown_states_numbers_and_convention(scores):
     text = evaluation_markdown(scores)
-    assert "first and last frame not counted (DAVIS-2016)" in text
+    assert "first and last frame not counted (DAVIS)" in text
     mean = next(line for line in text.splitlines() if line.startswith("| **mean**"))
     assert f" {scores.region_similarity:.3f} " in mean
     (group,) = [line for line in text.splitlines() if line.startswith("| **mean of first** | 3 |")]
@@ -548,8 +552,8 @@ def test_markdown_states_numbers_and_convention(scores):
     assert "nan" not in text
     table = comparison_markdown([scores, scores]).splitlines()
     assert len(table) == 4
-    assert "| J, first | box IoU, first |" in table[0]
-    assert {line.count("|") for line in table} == {11}
+    assert "| J, first | F, first | box IoU, first |" in table[0]
+    assert {line.count("|") for line in table} == {17}
 
 
 def test_markdown_says_what_the_confidence_is_worth(sure_scores):
@@ -565,16 +569,23 @@ def test_report_is_written_whole(tmp_path, scores, monkeypatch):
         "report.md",
         "report.json",
         "sequences.csv",
+        "targets.csv",
         "frames.csv",
         "separation.csv",
         "calibration.csv",
         "groups.csv",
+        "over_time.png",
     ]
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(
         path.name for path in written
     )
     compared = write_comparison(tmp_path / "new", [scores])
-    assert [path.name for path in compared] == ["comparison.md", "comparison.csv", "curve.png"]
+    assert [path.name for path in compared] == [
+        "comparison.md",
+        "comparison.csv",
+        "over_time.png",
+        "curve.png",
+    ]
     assert compared[0].read_text() == comparison_markdown([scores])
     old = tmp_path / "old.txt"
     write_whole(old, "before")

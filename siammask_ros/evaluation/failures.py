@@ -26,9 +26,9 @@ from siammask_ros.drawing import (
     contact_sheet,
     target_colour,
 )
-from siammask_ros.evaluation.evaluate import TrackedFrame, track_sequence
 from siammask_ros.evaluation.measures import region_similarity
 from siammask_ros.evaluation.pictures import write_jpeg, write_png
+from siammask_ros.evaluation.tracking import TrackedFrame, track_sequence
 from siammask_ros.geometry import Box
 
 if TYPE_CHECKING:
@@ -66,13 +66,15 @@ _SUBPIXEL_BITS = 4
 
 @dataclass(frozen=True, eq=False)
 class SequenceFailure:
-    """A badly tracked sequence.
+    """A badly tracked target.
 
     Attributes:
+        name: of the sequence, with the target's number if there are several.
         score: its scores.
         frames: the frame that was given, then the worst of each stretch of it, in order.
     """
 
+    name: str
     score: SequenceScore
     frames: tuple[TrackedFrame, ...]
 
@@ -86,19 +88,19 @@ def find_failures(
     frames_each: int = FRAMES_EACH,
     on_sequence: Callable[[SequenceScore], None] | None = None,
 ) -> list[SequenceFailure]:
-    """Track the worst sequences again, and keep their worst frames, spread over time.
+    """Track the worst targets again, and keep their worst frames, spread over time.
 
     Args:
         evaluation: says which they are.
         sequences: those that were evaluated.
         tracker_factory: as it was evaluated.
-        most: how many sequences, those with the lowest mean J.
+        most: how many targets, those with the lowest mean J.
         frames_each: frames of each: the one with the lowest J in every stretch of the counted
             frames, which are cut into so many stretches.
         on_sequence: called with each of them when it is done.
 
     Returns:
-        The worst sequence first.
+        The worst target first.
 
     Raises:
         ValueError: a number under 1, or a sequence of the evaluation is not among `sequences`.
@@ -110,14 +112,14 @@ def find_failures(
     for score in sorted(evaluation.sequences, key=lambda score: score.region_similarity)[:most]:
         if score.name not in by_name:
             raise ValueError(f"sequence {score.name} was evaluated, but is not given")
-        wanted = {0, *worst_frames(score, frames_each)}
+        wanted = worst_frames(score, frames_each)
         frames = []
         for tracked in track_sequence(by_name[score.name], tracker_factory):
-            if tracked.frame in wanted:
+            if tracked.frame in wanted or score.target_id in tracked.started:
                 frames.append(tracked)
-            if len(frames) == len(wanted):
+            if len(frames) == len(wanted) + 1:
                 break
-        failures.append(SequenceFailure(score, tuple(frames)))
+        failures.append(SequenceFailure(evaluation.label(score), score, tuple(frames)))
         if on_sequence is not None:
             on_sequence(score)
     return failures
@@ -145,9 +147,12 @@ def failure_sheet(
     columns = max((len(failure.frames) for failure in failures), default=1)
     sections = [
         SheetSection(
-            failure.score.name,
-            [draw_tracked(frame, width=cell_width) for frame in failure.frames],
-            [_caption(frame) for frame in failure.frames],
+            failure.name,
+            [
+                draw_tracked(frame, width=cell_width, target_id=failure.score.target_id)
+                for frame in failure.frames
+            ],
+            [_caption(frame, failure.score.target_id) for frame in failure.frames],
             f"mean J {failure.score.region_similarity:.2f}, "
             f"box IoU {failure.score.box_iou:.2f}, {len(failure.score.frames) + 1} frames",
         )
@@ -170,36 +175,45 @@ def write_failures(
     written = [write_jpeg(folder / "failures.jpg", overview, most_bytes=OVERVIEW_BYTES)]
     for failure in failures:
         sheet = failure_sheet([failure], cell_width=DETAIL_CELL_WIDTH)
-        written.append(write_png(folder / f"{failure.score.name}.png", sheet))
+        written.append(write_png(folder / f"{failure.name}.png", sheet))
     return written
 
 
-def draw_tracked(tracked: TrackedFrame, *, width: int) -> Image:
+def draw_tracked(tracked: TrackedFrame, *, width: int, target_id: int = 1) -> Image:
     """The part of a frame around the target: true outline, predicted mask and box.
 
     Args:
         tracked: the frame. Where it was given, the box around its mask is drawn.
         width: of the picture in pixels; its aspect is the frame's.
+        target_id: which target.
 
     Returns:
         (H, W, 3) uint8 BGR.
     """
-    image_bgr, truth = tracked.labelled
+    image_bgr = tracked.labelled.image_bgr
+    truth, mask = _masks(tracked, target_id)
     true_box = Box.from_mask(truth)
-    result = tracked.result
+    result = tracked.results.get(target_id)
     if result is None:
         box, boxes = true_box, [true_box]
     else:
         box = Box(*result.box_xywh)
-        boxes = [true_box, box, Box.from_mask(result.mask)]
+        boxes = [true_box, box, Box.from_mask(mask)]
     view = _View.around([each for each in boxes if each is not None], image_bgr.shape[:2], width)
     picture = view.cut(image_bgr)
     if result is not None:
-        _tint(picture, view.cut_mask(result.mask))
+        _tint(picture, view.cut_mask(mask))
     if box is not None:
         _draw_lines(picture, [view.corners(box)], _PREDICTED)
     _draw_lines(picture, _outlines(view.cut_mask(truth)), _TRUE)
     return picture
+
+
+def _masks(tracked: TrackedFrame, target_id: int) -> tuple[Mask, Mask]:
+    """The true mask of a target and the predicted one; a frame without truth has an empty one."""
+    predicted = tracked.labels == target_id
+    truth = tracked.truth
+    return (np.zeros_like(predicted) if truth is None else truth == target_id), predicted
 
 
 class _View(NamedTuple):
@@ -274,11 +288,13 @@ def _draw_lines(picture: Image, outlines: Iterable[NDArray[np.float64]], colour:
         cv2.polylines(picture, fixed, True, ink, thickness, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _caption(tracked: TrackedFrame) -> str:
-    if tracked.result is None:
+def _caption(tracked: TrackedFrame, target_id: int) -> str:
+    result = tracked.results.get(target_id)
+    if result is None:
         return f"frame {tracked.frame}: the box given"
-    similar = region_similarity(tracked.result.mask, tracked.labelled.mask)
-    confidence = float(tracked.result.confidence)
+    truth, predicted = _masks(tracked, target_id)
+    similar = region_similarity(predicted, truth)
+    confidence = float(result.confidence)
     sure = "" if math.isnan(confidence) else f"   confidence {confidence:.2f}"
     return f"frame {tracked.frame}   J {similar:.2f}{sure}"
 

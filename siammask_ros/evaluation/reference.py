@@ -85,20 +85,38 @@ class NeverMoves:
 
 @dataclass(frozen=True)
 class TruthReplay:
-    """Replays the true masks of a sequence, so it scores 1.0; its state is a frame number."""
+    """Replays the true masks of a sequence, so it scores 1.0.
+
+    Its state is a frame and the number of the target that it was started on there.
+    """
 
     sequence: LabelledSequence
 
-    def initialize(self, image_bgr: ImageBgr, box_xywh: Sequence[float]) -> int:
-        """Stand at the first frame."""
-        del image_bgr, box_xywh
-        return 0
+    def initialize(self, image_bgr: ImageBgr, box_xywh: Sequence[float]) -> tuple[int, int]:
+        """Stand at the first frame that gives a target in this box.
 
-    def track(self, image_bgr: ImageBgr, state: int) -> tuple[int, MaskResult]:
-        """The truth of the next frame."""
+        Raises:
+            ValueError: there is none.
+        """
         del image_bgr
-        following = state + 1
-        return following, MaskResult(self.sequence.frame(following).mask, confidence=1.0)
+        known: set[int] = set()
+        for index in range(len(self.sequence)):
+            starts = self.sequence.frame(index).starts(known)
+            for target_id, mask in starts.items():
+                box = Box.from_mask(mask)
+                if box is not None and box.xywh == tuple(box_xywh):
+                    return index, target_id
+            known |= starts.keys()
+        raise ValueError(f"sequence {self.sequence.name}: no target in the box {box_xywh}")
+
+    def track(
+        self, image_bgr: ImageBgr, state: tuple[int, int]
+    ) -> tuple[tuple[int, int], MaskResult]:
+        """The truth of the next frame; an empty mask where there is none."""
+        following, target_id = state[0] + 1, state[1]
+        labels = self.sequence.frame(following).labels
+        mask = np.zeros(image_bgr.shape[:2], bool) if labels is None else labels == target_id
+        return (following, target_id), MaskResult(mask, confidence=1.0)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from siammask_ros.evaluation.confidence import (
     CalibrationBin,
     Separation,
 )
+from siammask_ros.evaluation.over_time import write_over_time
+from siammask_ros.evaluation.published import published_rows
 from siammask_ros.evaluation.scores import FrameScore
 from siammask_ros.files import markdown_table, write_whole
 
@@ -37,9 +39,12 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     return (
         f"# {evaluation.tracker} on {evaluation.dataset}\n\n"
         f"{_sequences_table(evaluation)}\n"
-        f"J is intersection over union of the masks; {evaluation.convention.words}; "
-        "the mean weighs every sequence alike. The tracker is given the box around the first "
-        f"mask. Lost: share of frames with J < {LOST_BELOW}. ms: median time of a frame.\n\n"
+        "J is intersection over union of the masks, F how well their contours agree; recall: share "
+        "of frames above 0.5; decay: first quarter less last; "
+        f"{evaluation.convention.words}; the mean weighs every target alike. The tracker is given "
+        f"the box around the first mask. Lost: share of frames with J < {LOST_BELOW}. ms: median "
+        "time of a frame, all its targets together.\n\n"
+        f"{_published_section(evaluation)}"
         f"{_confidence_section(evaluation)}\n"
         "## Time\n\n"
         f"Median {number(evaluation.milliseconds, 1)} ms, 99th percentile "
@@ -48,35 +53,69 @@ def evaluation_markdown(evaluation: Evaluation) -> str:
     )
 
 
+_MEASURES = ("J", "J recall", "J decay", "F", "F recall", "F decay")
+
+
+def _measures(scored: Evaluation | SequenceScore) -> tuple[str, ...]:
+    """Cells for `_MEASURES`."""
+    return tuple(number(value) for value in (*scored.region, *scored.contour))
+
+
 def _sequences_table(evaluation: Evaluation) -> str:
-    rows: list[tuple[str, ...]] = [
-        (
-            score.name,
-            str(len(score.counted)),
-            number(score.region_similarity),
-            number(score.box_iou),
-            number(score.lost_share),
-            number(score.confidence),
-            number(score.milliseconds, 1),
-        )
-        for score in evaluation.sequences
-    ]
-    rows.append(_mean_row("mean", evaluation))
+    rows: list[tuple[str, ...]] = []
+    for name in evaluation.names:
+        part = evaluation.of([name])
+        if part.has_several_targets:
+            rows.append(_mean_row(f"{name}, {len(part.sequences)} targets", part))
+        rows += [
+            (
+                evaluation.label(score),
+                str(len(score.counted)),
+                *_measures(score),
+                number(score.box_iou),
+                number(score.lost_share),
+                number(score.confidence),
+                number(score.milliseconds, 1),
+            )
+            for score in part.sequences
+        ]
+    rows.append(_mean_row("**mean**", evaluation))
     rows += [
-        _mean_row(f"mean of {group.name}", evaluation.part(group)) for group in evaluation.groups
+        _mean_row(f"**mean of {group.name}**", evaluation.part(group))
+        for group in evaluation.groups
     ]
-    return markdown_table(("sequence", "frames", "J", "box IoU", "lost", "confidence", "ms"), rows)
+    header = ("sequence", "frames", *_MEASURES, "box IoU", "lost", "confidence", "ms")
+    return markdown_table(header, rows)
 
 
 def _mean_row(name: str, evaluation: Evaluation) -> tuple[str, ...]:
     return (
-        f"**{name}**",
+        name,
         str(len(evaluation.counted)),
-        number(evaluation.region_similarity),
+        *_measures(evaluation),
         number(evaluation.box_iou),
         number(evaluation.lost_share),
         number(math.nan),
         number(evaluation.milliseconds, 1),
+    )
+
+
+def _published_section(evaluation: Evaluation) -> str:
+    """What others reached on the data set; nothing where none is known."""
+    published = published_rows(evaluation.dataset)
+    if not published:
+        return ""
+    ours = f"{evaluation.tracker}, {len(evaluation.names)} sequences"
+    rows = [(ours, *_measures(evaluation), "this report")]
+    rows += [
+        (row.method, *(number(value) for value in (*row.region, *row.contour)), row.source)
+        for row in published
+    ]
+    table = markdown_table(("method", *_MEASURES, "source"), rows)
+    return (
+        "## Beside published figures\n\n"
+        f"{table}\n"
+        "Published rows are of the whole validation split; compare only with the same.\n\n"
     )
 
 
@@ -129,9 +168,9 @@ def comparison_markdown(evaluations: Iterable[Evaluation]) -> str:
     groups = chosen[0].groups if chosen else ()
     header = (
         "tracker",
-        "J",
+        *_MEASURES,
         "box IoU",
-        *(f"{measure}, {group.name}" for group in groups for measure in ("J", "box IoU")),
+        *(f"{measure}, {group.name}" for group in groups for measure in ("J", "F", "box IoU")),
         "lost",
         f"AUC, J < {LOST_BELOW}",
         f"AUC, J < {POOR_BELOW}",
@@ -141,12 +180,12 @@ def comparison_markdown(evaluations: Iterable[Evaluation]) -> str:
     rows = [
         (
             each.tracker,
-            number(each.region_similarity),
+            *_measures(each),
             number(each.box_iou),
             *(
                 number(value)
                 for part in map(each.part, groups)
-                for value in (part.region_similarity, part.box_iou)
+                for value in (part.region_similarity, part.contour_accuracy, part.box_iou)
             ),
             number(each.lost_share),
             *(number(separation.auc) for separation in each.separations),
@@ -158,6 +197,21 @@ def comparison_markdown(evaluations: Iterable[Evaluation]) -> str:
     return markdown_table(header, rows)
 
 
+_STATISTICS = (
+    "region_similarity",
+    "region_recall",
+    "region_decay",
+    "contour_accuracy",
+    "contour_recall",
+    "contour_decay",
+)
+
+
+def _statistics(scored: Evaluation | SequenceScore) -> tuple[float, ...]:
+    """Numbers for `_STATISTICS`."""
+    return (*scored.region, *scored.contour)
+
+
 def comparison_csv(evaluations: Iterable[Evaluation]) -> str:
     """One line a tracker and group of sequences; the group `all` is the whole evaluation."""
     header = (
@@ -165,7 +219,7 @@ def comparison_csv(evaluations: Iterable[Evaluation]) -> str:
         "training_step",
         "group",
         "frames",
-        "region_similarity",
+        *_STATISTICS,
         "box_iou",
         "lost_share",
         "confidence_auc_lost",
@@ -181,7 +235,7 @@ def comparison_csv(evaluations: Iterable[Evaluation]) -> str:
                 math.nan if each.training_step is None else each.training_step,
                 name,
                 len(part.counted),
-                part.region_similarity,
+                *_statistics(part),
                 part.box_iou,
                 part.lost_share,
                 *(separation.auc for separation in part.separations),
@@ -202,38 +256,54 @@ def _parts(evaluation: Evaluation) -> list[tuple[str, Evaluation]]:
     ]
 
 
-def sequences_csv(evaluation: Evaluation) -> str:
-    """One line a sequence."""
-    header = (
-        "sequence",
-        "frames",
-        "region_similarity",
-        "box_iou",
-        "lost_share",
-        "confidence",
-        "median_ms",
-        "initialize_ms",
+_SEQUENCE_FIELDS = ("frames", *_STATISTICS, "box_iou", "lost_share", "median_ms")
+
+
+def _sequence_cells(scored: Evaluation | SequenceScore) -> tuple[object, ...]:
+    """Cells for `_SEQUENCE_FIELDS`."""
+    return (
+        len(scored.counted),
+        *_statistics(scored),
+        scored.box_iou,
+        scored.lost_share,
+        scored.milliseconds,
     )
+
+
+def sequences_csv(evaluation: Evaluation) -> str:
+    """One line a sequence, the mean of its targets."""
+    rows = (
+        (name, len(part.sequences), *_sequence_cells(part))
+        for name in evaluation.names
+        for part in (evaluation.of([name]),)
+    )
+    return _csv(("sequence", "targets", *_SEQUENCE_FIELDS), rows)
+
+
+def targets_csv(evaluation: Evaluation) -> str:
+    """One line a target of a sequence."""
     rows = (
         (
             score.name,
-            len(score.counted),
-            score.region_similarity,
-            score.box_iou,
-            score.lost_share,
+            score.target_id,
+            *_sequence_cells(score),
             score.confidence,
-            score.milliseconds,
             score.initialize_ms,
         )
         for score in evaluation.sequences
     )
+    header = ("sequence", "target", *_SEQUENCE_FIELDS, "confidence", "initialize_ms")
     return _csv(header, rows)
 
 
 def frames_csv(evaluation: Evaluation) -> str:
-    """One line a frame; empty where there is no number."""
-    rows = ((score.name, *frame) for score in evaluation.sequences for frame in score.frames)
-    return _csv(("sequence", *FrameScore._fields), rows)
+    """One line a target and frame; empty where there is no number."""
+    rows = (
+        (score.name, score.target_id, *frame)
+        for score in evaluation.sequences
+        for frame in score.frames
+    )
+    return _csv(("sequence", "target", *FrameScore._fields), rows)
 
 
 def separation_csv(evaluation: Evaluation) -> str:
@@ -283,6 +353,7 @@ def evaluation_json(evaluation: Evaluation) -> str:
         "sequences": [
             {
                 "name": score.name,
+                "target": score.target_id,
                 **_means(score),
                 "median_ms": score.milliseconds,
                 "initialize_ms": score.initialize_ms,
@@ -296,31 +367,37 @@ def evaluation_json(evaluation: Evaluation) -> str:
 
 def _means(scored: Evaluation | SequenceScore) -> dict[str, float]:
     return {
-        "region_similarity": scored.region_similarity,
+        **dict(zip(_STATISTICS, _statistics(scored), strict=True)),
         "box_iou": scored.box_iou,
         "lost_share": scored.lost_share,
     }
 
 
 def write_report(directory: str | os.PathLike[str], evaluation: Evaluation) -> list[Path]:
-    """Write report.md, report.json and tables of it as CSV; returns their paths."""
+    """Write report.md, report.json, tables of it as CSV, and a plot of J and F over time.
+
+    Returns:
+        Their paths.
+    """
     contents = {
         "report.md": evaluation_markdown(evaluation),
         "report.json": evaluation_json(evaluation),
         "sequences.csv": sequences_csv(evaluation),
+        "targets.csv": targets_csv(evaluation),
         "frames.csv": frames_csv(evaluation),
         "separation.csv": separation_csv(evaluation),
         "calibration.csv": calibration_csv(evaluation),
     }
     if evaluation.groups:
         contents["groups.csv"] = comparison_csv([evaluation])
-    return [write_whole(Path(directory) / name, text) for name, text in contents.items()]
+    written = [write_whole(Path(directory) / name, text) for name, text in contents.items()]
+    return [*written, write_over_time(Path(directory) / "over_time.png", [evaluation])]
 
 
 def write_comparison(
     directory: str | os.PathLike[str], evaluations: Sequence[Evaluation]
 ) -> list[Path]:
-    """Write comparison.md, comparison.csv and curve.png, the learning curve.
+    """Write comparison.md, comparison.csv, over_time.png and curve.png, the learning curve.
 
     Returns:
         Their paths.
@@ -331,7 +408,11 @@ def write_comparison(
     }
     folder = Path(directory)
     written = [write_whole(folder / name, text) for name, text in contents.items()]
-    return [*written, write_learning_curve(folder / "curve.png", evaluations)]
+    return [
+        *written,
+        write_over_time(folder / "over_time.png", evaluations),
+        write_learning_curve(folder / "curve.png", evaluations),
+    ]
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 
 from siammask_ros.evaluation.davis import read_davis
@@ -27,6 +26,7 @@ from siammask_ros.geometry import (
     corners_to_box,
     polygon_area,
 )
+from siammask_ros.label_images import read_foreground
 from siammask_ros.masks import BOX_FITS, BoxFit, fit_box, mask_box_overlap
 
 if TYPE_CHECKING:
@@ -260,21 +260,13 @@ def _frames(
     for index, (path, true_path) in enumerate(
         zip(sequence.masks, sequence.true_masks, strict=True)
     ):
-        mask = _read_mask(path)
-        true_mask = mask if path == true_path else _read_mask(true_path)
+        mask = read_foreground(path)
+        true_mask = mask if path == true_path else read_foreground(true_path)
         if sequence.truth is not None:
             yield mask, true_mask, sequence.truth[index]
             continue
         box = fit_box(true_mask, truth_fit)
         yield mask, true_mask, None if box is None or box.area == 0 else box.corners
-
-
-def _read_mask(path: Path) -> BoolArray:
-    # In colour: a palette entry may be dark, but only the background is black.
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"not an image: {path}")
-    return np.asarray(image.any(axis=2))
 
 
 def _fitted_sample(mask: BoolArray, fit: BoxFit, corners: Corners) -> _Sample:

@@ -20,43 +20,47 @@ from siammask_ros.evaluation.confidence import (
     calibration,
     separation,
 )
+from siammask_ros.evaluation.measures import MeasureStatistics, measure_statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from siammask_ros.evaluation.groups import SequenceGroup
 
 
 class Convention(Enum):
-    """Which frames enter the means. The first is always given, so it never does."""
+    """Which frames enter the means. The one that gives the target never does."""
 
     DAVIS = "davis"
-    """As the official DAVIS-2016 evaluation: the last frame does not count either."""
+    """As the official DAVIS evaluations: the sequence's last frame does not count either."""
     TRACKED = "tracked"
-    """Every frame after the first."""
+    """Every frame after the given one."""
 
     @property
     def words(self) -> str:
         """The convention in a sentence, for reports."""
         if self is Convention.DAVIS:
-            return "first and last frame not counted (DAVIS-2016)"
+            return "first and last frame not counted (DAVIS)"
         return "first frame not counted, last frame counted"
 
 
 class FrameScore(NamedTuple):
-    """One tracked frame.
+    """One target in one frame.
 
     Attributes:
-        frame: its number, from 1 (frame 0 is given).
+        frame: its number, from 0; the one that gives the target has no score.
         region_similarity: J, 0 to 1.
+        contour_accuracy: F, 0 to 1.
         box_iou: overlap of the boxes, 0 to 1; NaN where the target is not to be seen.
         confidence: the tracker's; NaN if it does not say.
-        milliseconds: time of `track` and of the full-size mask.
+        milliseconds: time of the tracker and of the full-size masks, of all targets of the frame
+            together; NaN if not known.
         counted: whether it enters the means.
     """
 
     frame: int
     region_similarity: float
+    contour_accuracy: float
     box_iou: float
     confidence: float
     milliseconds: float
@@ -65,21 +69,44 @@ class FrameScore(NamedTuple):
 
 @dataclass(frozen=True)
 class SequenceScore:
-    """Scores of a sequence; means are over the counted frames."""
+    """Scores of a target of a sequence; means are over the counted frames.
+
+    Attributes:
+        name: of the sequence.
+        frames: the scores, in order.
+        initialize_ms: time of starting, with all targets given in the same frame.
+        target_id: the target's number in the masks of the sequence.
+    """
 
     name: str
     frames: tuple[FrameScore, ...]
     initialize_ms: float
+    target_id: int = 1
 
     @cached_property
     def counted(self) -> tuple[FrameScore, ...]:
         """The frames that enter the means."""
         return tuple(frame for frame in self.frames if frame.counted)
 
+    @cached_property
+    def region(self) -> MeasureStatistics:
+        """Mean, recall and decay of J."""
+        return measure_statistics([frame.region_similarity for frame in self.counted])
+
+    @cached_property
+    def contour(self) -> MeasureStatistics:
+        """Mean, recall and decay of F."""
+        return measure_statistics([frame.contour_accuracy for frame in self.counted])
+
     @property
     def region_similarity(self) -> float:
         """Mean J."""
-        return _mean(frame.region_similarity for frame in self.counted)
+        return self.region.mean
+
+    @property
+    def contour_accuracy(self) -> float:
+        """Mean F."""
+        return self.contour.mean
 
     @property
     def box_iou(self) -> float:
@@ -93,8 +120,8 @@ class SequenceScore:
 
     @property
     def milliseconds(self) -> float:
-        """Median time of a frame."""
-        return float(np.median([frame.milliseconds for frame in self.frames]))
+        """Median time of a frame; NaN if not known."""
+        return _quantile([frame.milliseconds for frame in self.frames], 0.5)
 
     @property
     def lost_share(self) -> float:
@@ -131,13 +158,13 @@ class Conditions(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores of a tracker on a data set; the means weigh every sequence alike, as DAVIS does.
+    """Scores of a tracker on a data set; the means weigh every target alike, as DAVIS does.
 
     Attributes:
         tracker: its name.
         dataset: its name.
         convention: which frames enter the means.
-        sequences: the scores, in the order asked for.
+        sequences: the scores, one for each target of each sequence, in the order asked for.
         conditions: what the times were taken with.
         groups: sequences that get means of their own.
         training_step: how long the network was trained; None if unknown.
@@ -151,19 +178,53 @@ class Evaluation:
     groups: tuple[SequenceGroup, ...] = ()
     training_step: int | None = None
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The sequences, each once."""
+        return tuple(dict.fromkeys(score.name for score in self.sequences))
+
+    @property
+    def has_several_targets(self) -> bool:
+        """Whether a sequence has more than one."""
+        return len(self.names) < len(self.sequences)
+
+    def label(self, score: SequenceScore) -> str:
+        """What a report calls a target: `NAME_1` as DAVIS-2017 does, `NAME` if all are alone."""
+        return f"{score.name}_{score.target_id}" if self.has_several_targets else score.name
+
+    @cached_property
+    def region(self) -> MeasureStatistics:
+        """Means over targets of the mean, recall and decay of J."""
+        return _mean_statistics([score.region for score in self.sequences])
+
+    @cached_property
+    def contour(self) -> MeasureStatistics:
+        """Means over targets of the mean, recall and decay of F."""
+        return _mean_statistics([score.contour for score in self.sequences])
+
     @property
     def region_similarity(self) -> float:
-        """Mean over sequences of mean J."""
-        return _mean(score.region_similarity for score in self.sequences)
+        """Mean over targets of mean J."""
+        return self.region.mean
+
+    @property
+    def contour_accuracy(self) -> float:
+        """Mean over targets of mean F."""
+        return self.contour.mean
+
+    @property
+    def region_and_contour(self) -> float:
+        """The mean of both, by which DAVIS-2017 ranks (J&F)."""
+        return (self.region.mean + self.contour.mean) / 2
 
     @property
     def box_iou(self) -> float:
-        """Mean over sequences of mean box overlap."""
+        """Mean over targets of mean box overlap."""
         return _mean(score.box_iou for score in self.sequences)
 
     @property
     def lost_share(self) -> float:
-        """Mean over sequences of the share of lost frames."""
+        """Mean over targets of the share of lost frames."""
         return _mean(score.lost_share for score in self.sequences)
 
     @property
@@ -178,7 +239,7 @@ class Evaluation:
 
     @cached_property
     def counted(self) -> tuple[FrameScore, ...]:
-        """The frames of all sequences that enter the means."""
+        """The frames of all targets that enter the means."""
         return tuple(frame for score in self.sequences for frame in score.counted)
 
     @cached_property
@@ -206,13 +267,23 @@ class Evaluation:
         Raises:
             KeyError: a sequence of the group has no score here.
         """
-        by_name = {score.name: score for score in self.sequences}
-        chosen = tuple(by_name[name] for name in group.sequences)
+        return self.of(group.sequences)
+
+    def of(self, names: Sequence[str]) -> Evaluation:
+        """The evaluation of some sequences alone, in this order.
+
+        Raises:
+            KeyError: one of them has no score here.
+        """
+        by_name: dict[str, list[SequenceScore]] = {name: [] for name in self.names}
+        for score in self.sequences:
+            by_name[score.name].append(score)
+        chosen = tuple(score for name in names for score in by_name[name])
         return replace(self, sequences=chosen, groups=())
 
     def _time_quantile(self, share: float) -> float:
         times = [frame.milliseconds for score in self.sequences for frame in score.frames]
-        return float(np.quantile(times, share))
+        return _quantile(times, share)
 
     def _confidences(self) -> tuple[list[float], list[float]]:
         """Confidence and J of all counted frames."""
@@ -228,8 +299,22 @@ def training_step(metadata: Mapping[str, Any]) -> int | None:
     return int(step) if step.isdecimal() else None
 
 
+def _quantile(values: Sequence[float], share: float) -> float:
+    """NaN of nothing and of what has no number."""
+    return float(np.quantile(values, share)) if values else math.nan
+
+
 def _counted(count: int, thing: str) -> str:
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def _mean_statistics(statistics: Iterable[MeasureStatistics]) -> MeasureStatistics:
+    kept = list(statistics)
+    return (
+        MeasureStatistics(*(_mean(values) for values in zip(*kept, strict=True)))
+        if kept
+        else (measure_statistics([]))
+    )
 
 
 def _mean(values: Iterable[float]) -> float:
