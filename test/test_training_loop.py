@@ -9,6 +9,8 @@ import io
 import math
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -155,6 +157,26 @@ def test_workers_change_nothing(config, tmp_path):
             [*one.samples, *one.labels], [*other.samples, *other.labels], strict=True
         ):
             assert torch.equal(part, same)
+
+
+def test_workers_start_after_opencv_has_used_threads(config, tmp_path):
+    run = write_config(tmp_path / "run.yaml", change(config, workers=1))
+    code = f"""
+import time, cv2, numpy
+from pathlib import Path
+from siammask_ros.training.config import load_training_config
+from siammask_ros.training.datasets import read_sources
+from siammask_ros.training.loop import Trainer
+
+cv2.setNumThreads(4)
+cv2.GaussianBlur(numpy.zeros((1500, 1500, 3), numpy.uint8), (7, 7), 2)
+time.sleep(0.5)  # its threads wait for work now
+config = load_training_config({str(run)!r})
+batches = Trainer(config, Path({str(tmp_path)!r})).batches(read_sources(config.data))
+assert cv2.getNumThreads() == 4
+assert len(list(batches)) == config.steps
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_training_fits_one_batch(config, tmp_path):

@@ -14,6 +14,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -241,8 +242,9 @@ class Trainer:
         config = self.config
         files = [self.network_path, self.state_path, self.metrics_path]
         is_complete = self.step >= config.steps
+        batches = self.batches(sources)  # forks, so before the journal begins threads
         with Interruption() as interruption, self._journal(show_progress=show_progress) as journal:
-            for batch in self.batches(sources):
+            for batch in batches:
                 outcome = self.optimise(batch)
                 journal.add(outcome, self.step)
                 is_complete = self.step >= config.steps
@@ -309,7 +311,8 @@ class Trainer:
             pin_memory=self.processes.device.type == "cuda",
             worker_init_fn=_prepare_worker,
         )
-        return iter(cast("DataLoader[LabelledBatch]", loader))
+        with _one_opencv_thread():
+            return iter(cast("DataLoader[LabelledBatch]", loader))
 
     def save(self, sources: Sequence[Source]) -> None:
         """Write the state and the network, each whole or not at all; the main process does."""
@@ -465,10 +468,24 @@ def _average_of(network: nn.Module, decay: float) -> AveragedModel | None:
     return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
 
 
-def _prepare_worker(_number: int) -> None:
-    """Leave Ctrl-C to the process that trains, and one thread to each worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _one_opencv_thread() -> Iterator[None]:
+    """End OpenCV's threads while processes are forked, which get one thread each.
+
+    A forked process has OpenCV's record of its threads but not the threads: `cv2.setNumThreads`
+    there waits for ever for a thread to leave its condition variable.
+    """
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _prepare_worker(_number: int) -> None:
+    """Leave Ctrl-C to the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ignore(_text: str) -> None:
