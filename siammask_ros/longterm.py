@@ -193,6 +193,15 @@ class _Find(NamedTuple):
     evidence: float
 
 
+class Sighting(NamedTuple):
+    """What is seen of a target in a box that somebody else points to."""
+
+    state: TrackerState
+    box: Box
+    evidence: float
+    """As of a frame: the confidence, lowered where the mask is empty."""
+
+
 class LongTermTracker:
     """Follows targets through losses. Holds no target: targets go in and come out.
 
@@ -257,6 +266,32 @@ class LongTermTracker:
             if found is not None:  # two lost targets must not find the same object
                 claimed.append((image_bgr, found.box))
         return stepped
+
+    def look(self, places: Sequence[tuple[ImageBgr, Target, Box]]) -> list[Sighting]:
+        """How much like each target's first exemplar a box of an image is, in one forward pass."""
+        moved = [
+            (image_bgr, replace(target.tracker_state, center_xy=box.center_xy, size_wh=box.size_wh))
+            for image_bgr, target, box in places
+        ]
+        finds = [self._find(*answer) for answer in self.tracker.track_batch(moved)]
+        return [Sighting(find.state, find.result.box, find.evidence) for find in finds]
+
+    def restart(self, target: Target, state: TrackerState, *, at_once: bool) -> Target:
+        """A LOST target where it was seen: TRACKING at once, or after it is confirmed."""
+        if at_once:
+            return Target(tracker_state=state, status=TargetStatus.TRACKING, last_seen=state)
+        return replace(target, candidate=Candidate(state, 1, self.config.far_confirm_frames))
+
+    @staticmethod
+    def places(target: Target) -> tuple[Box, Box | None]:
+        """Where a LOST target was last seen, and where it may be and is being confirmed."""
+        candidate = target.candidate.state.box if target.candidate else None
+        return target.tracker_state.box, candidate
+
+    @staticmethod
+    def confirm(target: Target) -> Target:
+        """An UNCERTAIN target that somebody else sees: the time until LOST begins anew."""
+        return replace(target, weak_frames=0, blind_frames=0, uncertain_frames=0)
 
     def _searches_per_target(self, lost: int) -> int:
         share = self.config.searches_per_step // max(lost, 1)

@@ -30,8 +30,10 @@ LIBRARY = {
     "network",
     "weights",
     "presets",
+    "choice",
     "tracker",
     "tracker_config",
+    "tracker_state",
     "longterm",
 }
 ARROWS = {
@@ -44,7 +46,12 @@ ARROWS = {
     "weights": {"network"},
     "presets": set(),
     "tracker_config": {"anchors", "crop", "geometry", "masks", "presets"},
-    "tracker": {"anchors", "crop", "geometry", "masks", "network", "presets", "tracker_config"},
+    "tracker_state": {"anchors", "crop", "geometry", "masks", "network"},
+    "choice": {"anchors", "crop", "geometry", "network", "tracker_config", "tracker_state"},
+    "tracker": {
+        *("anchors", "choice", "crop", "geometry", "masks"),
+        *("network", "presets", "tracker_config", "tracker_state"),
+    },
     "longterm": {"anchors", "crop", "geometry", "masks", "network", "tracker", "tracker_config"},
     "scenes": {"geometry"},
     "training": {"anchors", "crop", "drawing", "files", "geometry", "network", "scenes"},
@@ -52,6 +59,8 @@ ARROWS = {
     "label_images": set(),
     "evaluation": LIBRARY | {"drawing", "files", "label_images", "scenes"},
     "benchmark": LIBRARY | {"scenes", "files"},
+    "clicks": {"anchors", "crop", "geometry", "masks", "network", "tracker", "tracker_config"},
+    "handover": {"geometry", "longterm"},
     "drawing": {"geometry"},
     "video": {"geometry"},
     "results": {"geometry"},
