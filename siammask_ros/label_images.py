@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Labels = NDArray[np.uint8]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_COLOUR_TYPE_AT = 9
-"""Place of the colour type in the header chunk."""
+_DEPTH_AT, _COLOUR_TYPE_AT = 8, 9
+"""Places of the bits a pixel and of the colour type in the header chunk."""
 _INDEXED = 3
 _COLOURS = 256
 
@@ -87,25 +87,30 @@ def read_label_image(path: str | os.PathLike[str]) -> Labels:
     """
     data = Path(path).read_bytes()
     if is_indexed_png(path):
-        # With a palette that says the number as a grey, the colours that OpenCV gives are the
-        # numbers, whatever they looked like.
-        grey = _Chunk(b"PLTE", _RAMP.tobytes())
-        needed = {b"IHDR", b"IDAT", b"IEND"}
-        kept = [
-            grey if chunk.kind == b"PLTE" else chunk
-            for chunk in _chunks(data)
-            if chunk.kind == b"PLTE" or chunk.kind in needed
-        ]
-        data = _SIGNATURE + b"".join(chunk.encoded for chunk in kept)
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        pixels = _decoded(_with_grey_palette(data), cv2.IMREAD_COLOR)
         pixels = None if pixels is None else pixels[..., 0]
     else:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise ValueError(f"not an image: {path}")
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise ValueError(f"{path}: expected a palette or 8-bit grey values")
     return np.ascontiguousarray(pixels)
+
+
+def _with_grey_palette(data: bytes) -> bytes:
+    """An indexed PNG that looks like its numbers, whatever it looked like."""
+    kept: list[_Chunk] = []
+    for chunk in _chunks(data):
+        if chunk.kind == b"PLTE":
+            kept.append(_Chunk(b"PLTE", _RAMP[: 1 << kept[0].content[_DEPTH_AT]].tobytes()))
+        elif chunk.kind in {b"IHDR", b"IDAT", b"IEND"}:  # neither transparency nor gamma
+            kept.append(chunk)
+    return _SIGNATURE + b"".join(chunk.encoded for chunk in kept)
+
+
+def _decoded(data: bytes, flags: int) -> NDArray[Any] | None:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
 
 
 def read_foreground(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
