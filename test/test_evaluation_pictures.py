@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import cv2
 import numpy as np
@@ -14,21 +13,17 @@ from moving_square import HEIGHT, WIDTH, MovingSquare, Scripted, run
 
 from siammask_ros.evaluation import (
     Always,
-    ChartLine,
     NeverMoves,
     SequenceGroup,
     draw_tracked,
     failure_sheet,
     find_failures,
     learning_curve,
-    line_chart,
     region_similarity,
     track_sequence,
     worst_frames,
     write_failures,
 )
-from siammask_ros.evaluation.chart import _LEFT, _RIGHT, SIZE_WH, _apart, _line_colour, _ticks
-from siammask_ros.evaluation.pictures import write_jpeg
 
 
 @pytest.fixture
@@ -122,63 +117,6 @@ def test_failure_pictures_are_written(tmp_path, lost_half_way):
         failure_sheet([])
 
 
-def test_jpeg_keeps_to_its_size(tmp_path):
-    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
-    large = write_jpeg(tmp_path / "large.jpg", noise, most_bytes=10**6).stat().st_size
-    small = write_jpeg(tmp_path / "small.jpg", noise, most_bytes=large // 2).stat().st_size
-    least = write_jpeg(tmp_path / "least.jpg", noise, most_bytes=1).stat().st_size
-    assert least <= small <= large // 2
-
-
-def column_of(chart, x, colour):
-    """Rows of a chart's column that have about this colour."""
-    return np.flatnonzero((np.abs(chart[:, x].astype(int) - colour) < 40).all(axis=1))
-
-
-def test_lines_of_a_chart_go_through_their_values():
-    values = (0.2, 0.6, 0.4)
-    chart = line_chart([ChartLine("one", values)], (0.0, 5.0, 10.0), title="t", x_label="x")
-    width, height = SIZE_WH
-    assert chart.shape == (height, width, 3)
-    left, right = _LEFT + 12, width - _RIGHT - 12
-    centres = [
-        column_of(chart, x, _line_colour(0)).mean() for x in (left, (left + right) // 2, right)
-    ]
-    # Pixels rise downward, and as much as the values do.
-    low, high, last = centres
-    assert high < last < low
-    assert (low - last) / (low - high) == pytest.approx(0.5, abs=0.02)
-    gap = line_chart([ChartLine("one", (0.2, math.nan, 0.4))], (0.0, 5.0, 10.0))
-    assert column_of(gap, (left + right) // 2, _line_colour(0)).size == 0
-
-
-def test_charts_that_cannot_be_drawn_are_refused():
-    with pytest.raises(ValueError, match="one: 2 values, 1 positions"):
-        line_chart([ChartLine("one", (0.1, 0.2))], (0.0,))
-    with pytest.raises(ValueError, match="at least one value"):
-        line_chart([ChartLine("one", (math.nan,))], (0.0,))
-    with pytest.raises(ValueError, match="no evaluations"):
-        learning_curve([])
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [
-        (0.29, 0.71, [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]),
-        (0.5, 0.5, [0.5, 0.6]),
-        (0.0, 0.0, [0.0, 0.2]),
-        (-3.0, 20.0, [-5.0, 0.0, 5.0, 10.0, 15.0, 20.0]),
-    ],
-)
-def test_ticks_are_round_numbers(low, high, expected):
-    assert _ticks(low, high) == pytest.approx(expected)
-
-
-def test_names_of_lines_do_not_cover_each_other():
-    placed = _apart([100.0, 98.0, 300.0, 299.0], 20, 305)
-    assert placed == [118.0, 98.0, 305.0, 285.0]
-
-
 def test_learning_curve_is_drawn_over_steps_or_names():
     sequences = [MovingSquare("a"), MovingSquare("b", 6, 4)]
     groups = (SequenceGroup("first", ("a",)),)
@@ -187,9 +125,11 @@ def test_learning_curve_is_drawn_over_steps_or_names():
         dataclasses.replace(scores, tracker=f"runs/{step}", training_step=step)
         for step in (300, 100)
     ]
-    curve = learning_curve(trained)
-    assert (curve == learning_curve(trained[::-1])).all()
-    named = learning_curve([trained[0], scores])
-    assert named.shape == curve.shape
-    assert (named != curve).any()
-    assert learning_curve([scores]).shape == curve.shape
+    (axes,) = learning_curve(trained).axes
+    names = [line.get_label().split("  ")[0] for line in axes.lines]
+    assert names == ["J", "box IoU", "J, first"]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[100.0, 300.0]] * 3
+    (axes,) = learning_curve([trained[0], scores]).axes
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["300", scores.tracker]
+    with pytest.raises(ValueError, match="no evaluations"):
+        learning_curve([])

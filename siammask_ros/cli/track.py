@@ -156,13 +156,10 @@ class _Results:
             self._write_sheet(self._sheet)
 
     def _write_sheet(self, path: Path) -> None:
-        import cv2
-
         from siammask_ros.drawing import SheetSection, contact_sheet, evenly_spaced
+        from siammask_ros.pictures import write_png
 
         chosen = [self._shown[i] for i in evenly_spaced(len(self._shown), SHEET_FRAMES)]
         frames = [overlay for overlay, _ in chosen]
         section = SheetSection(self._name, frames, [caption for _, caption in chosen])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not cv2.imwrite(str(path), contact_sheet([section])):
-            raise OSError(f"cannot write {path}")
+        write_png(path, contact_sheet([section]))

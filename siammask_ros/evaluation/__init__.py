@@ -3,9 +3,7 @@
 """Accuracy of a tracker on labelled video: mask and box overlap, confidence, time."""
 
 from siammask_ros.evaluation.chart import (
-    ChartLine,
     learning_curve,
-    line_chart,
     write_learning_curve,
 )
 from siammask_ros.evaluation.confidence import (
@@ -115,7 +113,6 @@ __all__ = [
     "Always",
     "BatchTracker",
     "CalibrationBin",
-    "ChartLine",
     "Conditions",
     "Convention",
     "DavisSequence",
@@ -165,7 +162,6 @@ __all__ = [
     "find_failures",
     "frames_csv",
     "learning_curve",
-    "line_chart",
     "measure_statistics",
     "over_time",
     "over_time_chart",

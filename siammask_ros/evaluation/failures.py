@@ -27,9 +27,9 @@ from siammask_ros.drawing import (
     target_colour,
 )
 from siammask_ros.evaluation.measures import region_similarity
-from siammask_ros.evaluation.pictures import write_jpeg, write_png
 from siammask_ros.evaluation.tracking import TrackedFrame, track_sequence
 from siammask_ros.geometry import Box
+from siammask_ros.pictures import write_jpeg, write_png
 
 if TYPE_CHECKING:
     import os

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from siammask_ros.evaluation.chart import ChartLine, line_chart
-from siammask_ros.evaluation.pictures import write_png
+from siammask_ros.plots import Series, line_chart, write_chart
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from siammask_ros.drawing import Image
     from siammask_ros.evaluation.scores import Evaluation
 
 POSITIONS = np.linspace(2.5, 97.5, 20)
@@ -42,11 +41,8 @@ def over_time(series: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array(rows)
 
 
-def over_time_chart(evaluations: Sequence[Evaluation]) -> Image:
+def over_time_chart(evaluations: Sequence[Evaluation]) -> Figure:
     """Mean J and F of an evaluation, and J of its targets if they are few; or of several, mean J.
-
-    Returns:
-        (H, W, 3) uint8 BGR.
 
     Raises:
         ValueError: nothing was scored.
@@ -60,17 +56,17 @@ def over_time_chart(evaluations: Sequence[Evaluation]) -> Image:
             for measure in ("region_similarity", "contour_accuracy")
         )
         if len(evaluations) > 1:
-            lines.append(ChartLine(f"J, {each.tracker}", tuple(region)))
+            lines.append(Series(f"J, {each.tracker}", tuple(region)))
             continue
-        lines += [ChartLine("J", tuple(region)), ChartLine("F", tuple(contour))]
+        lines += [Series("J", tuple(region)), Series("F", tuple(contour))]
         if 1 < len(each.sequences) <= _MOST_TARGETS:
             for score in each.sequences:
                 (course,) = over_time([[f.region_similarity for f in score.counted]])
-                lines.append(ChartLine(each.label(score), tuple(course), strong=False))
+                lines.append(Series(each.label(score), tuple(course), strong=False))
     title = f"{evaluations[0].dataset}, {len(evaluations[0].names)} sequences"
     return line_chart(lines, POSITIONS.tolist(), title=title, x_label="% of the sequence")
 
 
 def write_over_time(path: str | os.PathLike[str], evaluations: Sequence[Evaluation]) -> Path:
     """Write the chart as a PNG, whole or not at all; returns its path."""
-    return write_png(Path(path), over_time_chart(evaluations))
+    return write_chart(path, over_time_chart(evaluations))

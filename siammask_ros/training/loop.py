@@ -27,6 +27,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler
 
 from siammask_ros.network import SiamMask, build_network, load_initial_weights, save_network
+from siammask_ros.pictures import write_png
+from siammask_ros.plots import write_chart
 from siammask_ros.training.config import TrainingConfig
 from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import Processes, join_batch_norms, joined
@@ -41,13 +43,7 @@ from siammask_ros.training.parts import (
     set_modes,
     set_trained,
 )
-from siammask_ros.training.pictures import (
-    SAMPLES_SHOWN,
-    curve_picture,
-    predict,
-    sample_sheet,
-    write_picture,
-)
+from siammask_ros.training.pictures import SAMPLES_SHOWN, curve_chart, predict, sample_sheet
 from siammask_ros.training.rendered import SceneTargets
 from siammask_ros.training.samples import Sample, SampleBatch, SampleDataset, collate
 from siammask_ros.training.schedule import learning_rate
@@ -352,7 +348,7 @@ class Trainer:
             self.grid,
             predictions=predict(self.saved_network, shown, self.grid, mask_stage=stage),
         )
-        return [write_picture(self.output / f"{self.config.name}_{self.step:06d}.png", sheet)]
+        return [write_png(self.output / f"{self.config.name}_{self.step:06d}.png", sheet)]
 
     def draw_curve(self) -> list[Path]:
         """Write a picture of the metrics file."""
@@ -360,7 +356,7 @@ class Trainer:
         if not rows:
             return []
         path = self.output / f"{self.config.name}_curve.png"
-        return [write_picture(path, curve_picture(self.config.name, rows))]
+        return [write_chart(path, curve_chart(self.config.name, rows))]
 
     def _journal(self, *, show_progress: bool) -> Journal:
         return Journal(

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,20 +14,16 @@ import torch
 from torch import Tensor
 
 from siammask_ros.anchors import foreground_probability
-from siammask_ros.drawing import (
-    FONT,
-    SHEET_BACKGROUND,
-    SHEET_TEXT,
-    Colour,
-    Image,
-    SheetSection,
-    contact_sheet,
-)
+from siammask_ros.drawing import Colour, Image, SheetSection, contact_sheet
 from siammask_ros.geometry import FloatArray, box_iou_xyxy
 from siammask_ros.network import SearchOutput, SiamMask
+from siammask_ros.plots import Series, panels
 from siammask_ros.training.labels import POSITIVE, AnchorLabels, TrainingGrid
 from siammask_ros.training.metrics import Metrics
 from siammask_ros.training.samples import SampleBatch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -264,88 +258,20 @@ def _prediction_caption(batch: SampleBatch, prediction: Prediction, index: int) 
 
 
 CURVES = ("learning_rate", "loss", "score", "box", "mask", "mask_overlap", "mask_iou")
-PANEL_WH = (460, 260)
-PANEL_MARGIN = 34
-LINE: Colour = (255, 190, 90)
-SMOOTH_SHARE = 50
-"""The bold line is a mean over this part of the run's lines."""
 
 
-def curve_picture(title: str, rows: Sequence[Metrics]) -> Image:
+def curve_chart(title: str, rows: Sequence[Metrics]) -> Figure:
     """A panel for each curve of a run, over steps.
 
     Args:
         title: heading.
         rows: lines of the metrics file, at least one.
 
-    Returns:
-        (H, W, 3) uint8 BGR.
-
     Raises:
         ValueError: there are no lines.
     """
     if not rows:
         raise ValueError("no lines of metrics to draw")
-    steps = np.array([row.step for row in rows], dtype=np.float64)
-    panels, captions = [], []
-    for name in CURVES:
-        values = np.array([getattr(row, name) for row in rows], dtype=np.float64)
-        known = np.isfinite(values)
-        if known.any() and values[known].any():
-            panels.append(_panel(steps[known], values[known]))
-            captions.append(f"{name}: last {values[known][-1]:.4g}")
-    section = SheetSection(title, panels, captions, subtitle=f"{len(rows)} lines of metrics")
-    return contact_sheet([section], columns=2, cell_width=PANEL_WH[0])
-
-
-def _panel(steps: FloatArray, values: FloatArray) -> Image:
-    """One curve with its range written at the axes; thin as measured, bold smoothed."""
-    width, height = PANEL_WH
-    panel = np.full((height, width, 3), SHEET_BACKGROUND, np.uint8)
-    low, high = float(values.min()), float(values.max())
-    if math.isclose(low, high):
-        low, high = low - 0.5 * abs(low), high + 0.5 * abs(high)
-    inner = (width - 2 * PANEL_MARGIN, height - 2 * PANEL_MARGIN)
-    x = PANEL_MARGIN + (steps - steps[0]) / max(steps[-1] - steps[0], 1.0) * inner[0]
-
-    def line(heights: FloatArray) -> npt.NDArray[np.int32]:
-        y = height - PANEL_MARGIN - (heights - low) / (high - low) * inner[1]
-        points: npt.NDArray[np.int32] = np.stack([x, y], axis=1).round().astype(np.int32)
-        return points
-
-    corner = (width - PANEL_MARGIN, height - PANEL_MARGIN)
-    cv2.rectangle(panel, (PANEL_MARGIN, PANEL_MARGIN), corner, SHEET_TEXT, 1)
-    dim = tuple(int(0.5 * c) for c in LINE)
-    cv2.polylines(panel, [line(values)], False, dim, 1, cv2.LINE_AA)
-    cv2.polylines(panel, [line(_smoothed(values))], False, LINE, 2, cv2.LINE_AA)
-    for text, place in (
-        (f"{high:.4g}", (4, PANEL_MARGIN - 8)),
-        (f"{low:.4g}", (4, height - PANEL_MARGIN + 16)),
-        (f"step {int(steps[-1])}", (width - 130, height - PANEL_MARGIN + 16)),
-    ):
-        cv2.putText(panel, text, place, FONT, 0.42, SHEET_TEXT, 1, cv2.LINE_AA)
-    return panel
-
-
-def _smoothed(values: FloatArray) -> FloatArray:
-    """Means over the neighbours of each value, fewer at the ends."""
-    reach = len(values) // (2 * SMOOTH_SHARE)
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    first = np.clip(np.arange(len(values)) - reach, 0, None)
-    last = np.clip(np.arange(len(values)) + reach + 1, None, len(values))
-    means: FloatArray = (sums[last] - sums[first]) / (last - first)
-    return means
-
-
-def write_picture(path: Path, image: Image) -> Path:
-    """Write a PNG so that it is there whole or not at all.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}-partial{path.suffix}")
-    if not cv2.imwrite(str(partial), image):
-        raise OSError(f"cannot write {path}")
-    partial.replace(path)
-    return path
+    curves = [Series(name, [getattr(row, name) for row in rows]) for name in CURVES]
+    measured = [curve for curve in curves if any(np.nan_to_num(curve.values))]
+    return panels(measured, [row.step for row in rows], title=title, x_label="step")

@@ -13,6 +13,7 @@ from rich.table import Table
 from torch import nn
 
 from siammask_ros.network import SiamMask, build_network, load_initial_weights
+from siammask_ros.pictures import write_png
 from siammask_ros.training.config import TrainedPart, TrainingConfig
 from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import Processes
@@ -24,7 +25,7 @@ from siammask_ros.training.loop import (
     sample_dataset,
 )
 from siammask_ros.training.parts import EVERYTHING, build_optimizer, set_modes
-from siammask_ros.training.pictures import sample_sheet, write_picture
+from siammask_ros.training.pictures import sample_sheet
 from siammask_ros.training.sources import Source
 
 SAMPLES_SHOWN = 24
@@ -78,7 +79,7 @@ def check(config: TrainingConfig, output: Path, *, console: Console | None = Non
         highlight=False,
     )
     sheet = sample_sheet(f"{config.name}, first samples", *batch, grid, shown=shown)
-    return write_picture(output / f"{config.name}_check.png", sheet)
+    return write_png(output / f"{config.name}_check.png", sheet)
 
 
 def sources_table(config: TrainingConfig, sources: Sequence[Source]) -> Table:

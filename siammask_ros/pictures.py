@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of an evaluation as files, small enough for a document where that is asked for."""
+"""Pictures as files, whole or not at all, and small enough for a document where that is asked."""
 
 from __future__ import annotations
 
