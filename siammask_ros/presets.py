@@ -14,6 +14,20 @@ _VOT18_VALUES: dict[str, Any] = {
     "size_smoothing": 0.32,
 }
 
+_VOT_VALUES: dict[str, Any] = {
+    "mask_threshold": 0.30,
+    "change_penalty": 0.04,
+    "window_influence": 0.42,
+    "size_smoothing": 0.25,
+}
+
+_BASE_VALUES: dict[str, Any] = {
+    "mask_threshold": 0.30,
+    "change_penalty": 0.09,
+    "window_influence": 0.39,
+    "size_smoothing": 0.38,
+}
+
 _EXACT_VALUES: dict[str, Any] = {
     "crop_filter": "area",
     "mask_alignment": "exact",
@@ -32,19 +46,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "window_influence": 0.40,
         "size_smoothing": 1.00,
     },
-    "vot": {
-        "mask_threshold": 0.30,
-        "change_penalty": 0.04,
-        "window_influence": 0.42,
-        "size_smoothing": 0.25,
-    },
+    "vot": _VOT_VALUES,
     "vot18": _VOT18_VALUES,
-    "base": {
-        "mask_threshold": 0.30,
-        "change_penalty": 0.09,
-        "window_influence": 0.39,
-        "size_smoothing": 0.38,
-    },
+    "base": _BASE_VALUES,
     "pysot": {
         **_VOT18_VALUES,
         "initial_center": "pysot",
@@ -52,6 +56,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "mask_border_value": 0.0,
         "clamp_before_fallback": True,
     },
+    "siammask_pp": _BASE_VALUES,  # its code has the defaults of the official base tracker
     "compact": {
         "mask_threshold": 0.35,
         "change_penalty": 0.04,
@@ -61,6 +66,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "reported_box": "mask",
         **_EXACT_VALUES,
     },
+    # The paper, table 3: a network that was trained with masks reports its predicted box.
+    "box": {**_VOT_VALUES, "masks": "none"},
     # The paper, section 3.3: threshold 0.5, and the mask's min-max box is the next reference.
     "two_branch": {
         "mask_threshold": 0.5,

@@ -1,33 +1,23 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The tracking step of SiamMask: crop, search, decode, penalise, choose, mask, paste, smooth.
+"""The tracking step of SiamMask: crop, search, choose, mask, paste, smooth.
 
 The rules, and the order in which they apply, are those of the official implementation
 (foolwood/SiamMask) unless the configuration says otherwise. All networks of the family go the same
-way; they differ in what is proposed to choose from. With boxes, it is every anchor with its box;
-without (SiamMask-2B, SiamFC), every response with the target's present size, and a mask's
-min-max box may take the place of the choice (paper, section 3.3).
+way; `siammask_ros.choice` tells what they differ in. With masks, the min-max box of one may take
+the place of the choice (paper, section 3.3).
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from siammask_ros.anchors import (
-    AnchorGrid,
-    AnchorPosition,
-    foreground_probability,
-    response_boxes,
-    similarity_probability,
-)
+from siammask_ros.choice import Choice, SearchRegion, choose, propose
 from siammask_ros.crop import (
     ImageBgr,
     PaddingBgr,
@@ -36,14 +26,7 @@ from siammask_ros.crop import (
     round_half_even,
     validate_image_bgr,
 )
-from siammask_ros.geometry import (
-    BoolArray,
-    Box,
-    FloatArray,
-    RotatedBox,
-    box_iou,
-    validate_box_xywh,
-)
+from siammask_ros.geometry import BoolArray, Box, RotatedBox, box_iou, validate_box_xywh
 from siammask_ros.masks import (
     FloatMask,
     ImageRegion,
@@ -55,9 +38,12 @@ from siammask_ros.masks import (
 from siammask_ros.network import ExemplarKernels, SearchOutput, checked_device
 from siammask_ros.presets import PRESETS
 from siammask_ros.tracker_config import TrackerConfig
+from siammask_ros.tracker_state import TrackerState, TrackResult
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+    from siammask_ros.anchors import AnchorPosition
 
 
 __all__ = [
@@ -69,8 +55,11 @@ __all__ = [
     "TrackingNetwork",
 ]
 
-_LEAST_DOUBT = 1e-12
-"""One minus the score of a target that is certain."""
+LARGEST_BATCH = 32
+"""Patches in one forward pass, unless a tracker is told otherwise; more are taken in turn."""
+
+
+_Target = TypeVar("_Target")
 
 
 class TrackingNetwork(Protocol):
@@ -93,153 +82,6 @@ class _CoarseMaskNetwork(Protocol):
         self, mask_responses: Tensor | None, rows: Tensor, columns: Tensor
     ) -> Tensor:
         """(N, M, M) mask logits of one response each, without the refiner."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrackerState:
-    """All the tracker knows about one target. Use `dataclasses.replace` to move it.
-
-    Attributes:
-        center_xy: centre of the target in image pixels.
-        size_wh: its width and height in pixels.
-        kernels: the network's kernels of the target, batch size 1.
-        padding_bgr: colour of pixels outside the image, from the first frame.
-        image_size_wh: size of the last image seen.
-    """
-
-    center_xy: tuple[float, float]
-    size_wh: tuple[float, float]
-    kernels: ExemplarKernels
-    padding_bgr: PaddingBgr
-    image_size_wh: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        numbers = (*self.center_xy, *self.size_wh)
-        if not all(map(math.isfinite, numbers)) or min(self.size_wh) <= 0:
-            raise ValueError(
-                "target must have a finite centre and a positive size, got "
-                f"center_xy={self.center_xy}, size_wh={self.size_wh}"
-            )
-
-    @property
-    def box(self) -> Box:
-        """The axis-aligned box of the target."""
-        return Box.from_center(self.center_xy, self.size_wh)
-
-
-@dataclass(frozen=True, eq=False)
-class TrackResult:
-    """Where a target is in one frame.
-
-    Attributes:
-        box: axis-aligned box: the predicted one, smoothed, centre and size limited to the image;
-            or that of the mask (`reported_box`).
-        rotated_box: rectangle fitted to the mask's largest part (`box_fit`), theta in
-            [-pi/4, pi/4); or the axis-aligned box if the mask is too small or none is predicted.
-        has_mask_box: whether `rotated_box` comes from the mask.
-        confidence: foreground probability of the chosen anchor, in [0, 1]; of the chosen response
-            without anchors.
-        mask_roi: the part of the image that the mask window touches. Where no mask is predicted,
-            the axis-aligned box, and the mask is that box, filled.
-        probability_in_roi: mask probability there, (height, width) float32, in [0, 1].
-        mask_in_roi: mask there, (height, width) bool: probability above the threshold.
-        image_size_wh: width and height of the image.
-        anchor_index: flat index of the chosen anchor; of the response without anchors.
-        anchor_position: the same as (anchor, row, column); anchor 0 without anchors.
-    """
-
-    box: Box
-    rotated_box: RotatedBox
-    has_mask_box: bool
-    confidence: float
-    mask_roi: ImageRegion
-    probability_in_roi: FloatMask
-    mask_in_roi: BoolArray
-    image_size_wh: tuple[int, int]
-    anchor_index: int
-    anchor_position: AnchorPosition
-
-    @property
-    def box_xywh(self) -> tuple[float, float, float, float]:
-        """Axis-aligned box: left, top, width, height in pixels."""
-        return self.box.xywh
-
-    @property
-    def corners(self) -> npt.NDArray[np.float64]:
-        """Corners of the rotated box (4, 2): top left in its own frame first, clockwise."""
-        return self.rotated_box.corners
-
-    @property
-    def response_rc(self) -> tuple[int, int]:
-        """Row and column of the chosen response."""
-        return self.anchor_position.row, self.anchor_position.column
-
-    @cached_property
-    def mask(self) -> BoolArray:
-        """(H, W) bool over the whole image, made on first use."""
-        mask = np.zeros(self.image_size_wh[::-1], dtype=np.bool_)
-        mask[self.mask_roi.slices] = self.mask_in_roi
-        return mask
-
-    @cached_property
-    def mask_probability(self) -> FloatMask:
-        """(H, W) float32 over the whole image, 0 outside the window, made on first use."""
-        probability = np.zeros(self.image_size_wh[::-1], dtype=np.float32)
-        probability[self.mask_roi.slices] = self.probability_in_roi
-        return probability
-
-    @cached_property
-    def mask_area(self) -> int:
-        """Number of mask pixels."""
-        return int(np.count_nonzero(self.mask_in_roi))
-
-
-class _SearchRegion(NamedTuple):
-    """One search region of a target in its image."""
-
-    state: TrackerState
-    """The target."""
-    image_size_wh: tuple[int, int]
-    side: float
-    """Side of the region in image pixels, rounded as the crop needs it."""
-    scale: float
-    """Size of the region relative to the usual one."""
-    patch_per_image: float
-    """Patch pixels per image pixel, not rounded; boxes are decoded with it."""
-    patch: ImageBgr
-
-
-class _Proposals(NamedTuple):
-    """What can be chosen in each of N patches."""
-
-    grid: AnchorGrid
-    scores: FloatArray
-    """(N, P), in [0, 1]."""
-    boxes: FloatArray
-    """(N, 4, P) centre x, y relative to the patch centre, width, height, in patch pixels."""
-
-
-class _Choice(NamedTuple):
-    """The winning anchor, or response."""
-
-    patch_index: int
-    """Which of the searched patches it is in."""
-    region: _SearchRegion
-    anchor_index: int
-    position: AnchorPosition
-    box_in_search: FloatArray
-    """Centre x, y relative to the patch centre, width, height, in patch pixels, float64."""
-    score: float
-    penalty: float
-
-    @property
-    def evidence(self) -> float:
-        """What the regions of a target are compared by.
-
-        Scores near 1 hardly differ, so this is, like in SiamFC, in the scale of logits:
-        -log(1 - score) is about the logit where that is high, and 0 where it is low.
-        """
-        return -self.penalty * math.log(max(1 - self.score, _LEAST_DOUBT))
 
 
 class _PlacedMask(NamedTuple):
@@ -270,10 +112,12 @@ class SiamMaskTracker:
         network: the network, in eval mode.
         config: settings; by default the preset that the network names.
         device: where to run; moves the network there. By default where the network is.
+        largest_batch: patches in one forward pass. More targets are taken in several passes, with
+            the same results, so that their number does not decide how much memory is needed.
 
     Raises:
         ValueError: the network is in training mode, it has no coarse masks and the settings want
-            them, or the device is absent.
+            them, the device is absent, or the largest batch is less than 1.
     """
 
     def __init__(
@@ -282,6 +126,7 @@ class SiamMaskTracker:
         config: TrackerConfig | None = None,
         *,
         device: str | torch.device | None = None,
+        largest_batch: int = LARGEST_BATCH,
     ) -> None:
         if config is None:
             config = TrackerConfig.preset(getattr(network, "default_preset", "davis"))
@@ -294,8 +139,11 @@ class SiamMaskTracker:
                 raise ValueError("the network is in training mode, call its eval() first")
             if device is not None:
                 network.to(checked_device(device))
+        if largest_batch < 1:
+            raise ValueError(f"largest_batch must be at least 1, got {largest_batch}")
         self.network = network
         self.config = config
+        self.largest_batch = largest_batch
 
     def initialize(self, image_bgr: ImageBgr, box_xywh: Sequence[float]) -> TrackerState:
         """Start on a target.
@@ -312,32 +160,34 @@ class SiamMaskTracker:
     def initialize_batch(
         self, targets: Sequence[tuple[ImageBgr, Sequence[float]]]
     ) -> list[TrackerState]:
-        """Start on several targets in one forward pass; see `initialize`.
+        """Start on several targets in one forward pass; see `initialize` and `largest_batch`.
 
         All targets are checked before the network runs: one that is bad starts none.
         """
-        if not targets:
-            return []
         checked = []
         for image_bgr, box_xywh in targets:
             image_size_wh = validate_image_bgr(image_bgr)
-            checked.append((image_bgr, validate_box_xywh(box_xywh, image_size_wh), image_size_wh))
+            checked.append((image_bgr, validate_box_xywh(box_xywh, image_size_wh)))
         paddings: dict[int, PaddingBgr] = {}  # targets of one image share its mean
-        patches, centers = [], []
-        for image_bgr, box, _ in checked:
+        for image_bgr, _ in checked:
             if id(image_bgr) not in paddings:
                 paddings[id(image_bgr)] = channel_mean(image_bgr)
-            centers.append(self._initial_center(box))
+        return [
+            state
+            for some in _portions(checked, self.largest_batch)
+            for state in self._started(some, [paddings[id(image_bgr)] for image_bgr, _ in some])
+        ]
+
+    def _started(
+        self, targets: Sequence[tuple[ImageBgr, Box]], paddings: Sequence[PaddingBgr]
+    ) -> list[TrackerState]:
+        """The states of targets of one forward pass."""
+        centers = [self._initial_center(box) for _, box in targets]
+        patches = []
+        for (image_bgr, box), center_xy, padding in zip(targets, centers, paddings, strict=True):
             side = self._crop_side(self.config.context_side(box.size_wh))
-            patches.append(
-                self._crop(
-                    image_bgr,
-                    centers[-1],
-                    side,
-                    self.config.exemplar_size,
-                    paddings[id(image_bgr)],
-                )
-            )
+            exemplar_size = self.config.exemplar_size
+            patches.append(self._crop(image_bgr, center_xy, side, exemplar_size, padding))
         with torch.inference_mode():
             kernels = self.network.exemplar(self._to_tensor(patches))
         return [
@@ -345,11 +195,11 @@ class SiamMaskTracker:
                 center_xy=center_xy,
                 size_wh=box.size_wh,
                 kernels=kernels.select(slice(index, index + 1)),
-                padding_bgr=paddings[id(image_bgr)],
-                image_size_wh=image_size_wh,
+                padding_bgr=padding,
+                image_size_wh=_size_wh(image_bgr),
             )
-            for index, (center_xy, (image_bgr, box, image_size_wh)) in enumerate(
-                zip(centers, checked, strict=True)
+            for index, ((image_bgr, box), center_xy, padding) in enumerate(
+                zip(targets, centers, paddings, strict=True)
             )
         ]
 
@@ -369,12 +219,12 @@ class SiamMaskTracker:
     ) -> list[tuple[TrackerState, TrackResult]]:
         """Find several targets, of one or several images, in one forward pass; see `track`.
 
+        More than `largest_batch` take several passes, one after the other.
+
         Raises:
             ValueError: bad image.
             RuntimeError: the network's output is not finite (broken weights).
         """
-        if not targets:
-            return []
         sizes = [validate_image_bgr(image_bgr) for image_bgr, _ in targets]
         states = [
             state if state.image_size_wh == size_wh else self._moved_to_image(state, size_wh)
@@ -385,49 +235,26 @@ class SiamMaskTracker:
             for (image_bgr, _), state in zip(targets, states, strict=True)
             for scale in self.config.search_scales
         ]
+        scales = len(self.config.search_scales)  # the regions of a target stay together
+        regions_a_pass = max(self.largest_batch // scales, 1) * scales
+        found = [pair for some in _portions(regions, regions_a_pass) for pair in self._found(some)]
+        return [self._finish(choice, mask_probability) for choice, mask_probability in found]
+
+    def _found(self, regions: Sequence[SearchRegion]) -> list[tuple[Choice, FloatMask | None]]:
+        """The choice and mask window of each target, by one forward pass."""
         with torch.inference_mode():
             output = self._search(regions)
-            choices = self._choices(self._proposals(output, regions), regions)
-            probabilities = self._mask_probabilities(output, choices)
-        return [
-            self._finish(choice, probability)
-            for choice, probability in zip(choices, probabilities, strict=True)
-        ]
+            choices = choose(propose(output, regions, self.config.anchors), regions, self.config)
+            return list(zip(choices, self._mask_probabilities(output, choices), strict=True))
 
-    def _search(self, regions: Sequence[_SearchRegion]) -> SearchOutput:
+    def _search(self, regions: Sequence[SearchRegion]) -> SearchOutput:
         """Run the network on the patches of all targets."""
         kernels = [region.state.kernels for region in regions]
         batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
         return self.network.search(self._to_tensor([region.patch for region in regions]), batched)
 
-    def _proposals(self, output: SearchOutput, regions: Sequence[_SearchRegion]) -> _Proposals:
-        """Every anchor with its box, or every response with the target's present size."""
-        logits, grid = _to_numpy(output.score_logits), self.config.anchors
-        if output.box_deltas is not None:
-            boxes = grid.decode(_to_numpy(output.box_deltas))  # (N, 4, A * 25 * 25)
-            return _Proposals(grid, foreground_probability(logits), boxes)
-        grid = grid.without_shapes
-        # In a patch the target has the exemplar's size, whatever the region's scale.
-        scales = [region.patch_per_image * region.scale for region in regions]
-        sizes_wh = (
-            np.array([region.state.size_wh for region in regions]) * np.array(scales)[:, None]
-        )
-        boxes = response_boxes(logits, sizes_wh, grid)  # (N, 4, 25 * 25)
-        return _Proposals(grid, similarity_probability(logits), boxes)
-
-    def _choices(self, proposals: _Proposals, regions: Sequence[_SearchRegion]) -> list[_Choice]:
-        """The best proposal for each target, of all its regions."""
-        of_regions = [
-            self._choose(proposals, index, region) for index, region in enumerate(regions)
-        ]
-        scales = len(self.config.search_scales)
-        return [
-            max(of_regions[start : start + scales], key=lambda choice: choice.evidence)
-            for start in range(0, len(of_regions), scales)
-        ]
-
     def _mask_probabilities(
-        self, output: SearchOutput, choices: Sequence[_Choice]
+        self, output: SearchOutput, choices: Sequence[Choice]
     ) -> Sequence[FloatMask | None]:
         """Mask windows (M, M) of the chosen responses, or None where none is predicted."""
         if self.config.masks == "none" or output.mask_responses is None:
@@ -489,46 +316,17 @@ class SiamMaskTracker:
 
     def _search_region(
         self, image_bgr: ImageBgr, state: TrackerState, scale: float = 1.0
-    ) -> _SearchRegion:
+    ) -> SearchRegion:
         config = self.config
         context_side = config.context_side(state.size_wh) * scale
         patch_per_image = config.exemplar_size / context_side
         margin = (config.search_size - config.exemplar_size) / 2 / patch_per_image
         side = self._crop_side(context_side + 2 * margin)
         patch = self._crop(image_bgr, state.center_xy, side, config.search_size, state.padding_bgr)
-        return _SearchRegion(state, _size_wh(image_bgr), side, scale, patch_per_image, patch)
-
-    def _choose(self, proposals: _Proposals, patch_index: int, region: _SearchRegion) -> _Choice:
-        """The proposal of a patch with the highest penalised score, the first of equals."""
-        scores, boxes = proposals.scores[patch_index], proposals.boxes[patch_index]
-        target_width, target_height = np.array(region.state.size_wh) * region.patch_per_image
-        widths, heights = boxes[2], boxes[3]
-        with np.errstate(all="ignore"):  # an absurd prediction may overflow; it cannot win
-            size_change = _change(
-                _padded_size(widths, heights) / _padded_size(target_width, target_height)
-            )
-            ratio_change = _change((target_width / target_height) / (widths / heights))
-            penalties = np.exp(-(ratio_change * size_change - 1) * self.config.change_penalty)
-            influence = self.config.window_influence
-            penalized_scores = (
-                penalties * scores * (1 - influence) + proposals.grid.window * influence
-            )
-        usable = np.isfinite(penalized_scores) & np.isfinite(boxes).all(axis=0)
-        if not usable.any():
-            raise RuntimeError("the network predicted no finite box and score")
-        index = int(np.argmax(np.where(usable, penalized_scores, -np.inf)))
-        return _Choice(
-            patch_index,
-            region,
-            index,
-            proposals.grid.position(index),
-            boxes[:, index],
-            float(scores[index]),
-            float(penalties[index]),
-        )
+        return SearchRegion(state, _size_wh(image_bgr), side, scale, patch_per_image, patch)
 
     def _finish(
-        self, choice: _Choice, mask_probability: FloatMask | None
+        self, choice: Choice, mask_probability: FloatMask | None
     ) -> tuple[TrackerState, TrackResult]:
         """Paste the mask, fit its box, and update position and size."""
         config, image_size_wh = self.config, choice.region.image_size_wh
@@ -565,7 +363,7 @@ class SiamMaskTracker:
         )
         return new_state, result
 
-    def _placed_mask(self, choice: _Choice, mask_probability: FloatMask) -> _PlacedMask:
+    def _placed_mask(self, choice: Choice, mask_probability: FloatMask) -> _PlacedMask:
         """The mask window of a response, in the image."""
         region = choice.region
         placement = self._placement(region, choice.position, mask_probability.shape[0])
@@ -579,7 +377,7 @@ class SiamMaskTracker:
         return _PlacedMask(roi, probability, probability > self.config.mask_threshold)
 
     def _placement(
-        self, region: _SearchRegion, position: AnchorPosition, mask_size: int
+        self, region: SearchRegion, position: AnchorPosition, mask_size: int
     ) -> MaskPlacement:
         """Where the mask window of a response lies in the image."""
         config = self.config
@@ -609,7 +407,7 @@ class SiamMaskTracker:
             (mask_pitch, mask_pitch),
         )
 
-    def _predict(self, choice: _Choice) -> _Estimate:
+    def _predict(self, choice: Choice) -> _Estimate:
         """Position and smoothed size from the choice; the position is not smoothed."""
         region = choice.region
         offset_x, offset_y, width, height = (
@@ -658,6 +456,12 @@ class SiamMaskTracker:
         return replace(state, center_xy=center_xy, size_wh=size_wh, image_size_wh=image_size_wh)
 
 
+def _portions(targets: Sequence[_Target], largest: int) -> Iterator[Sequence[_Target]]:
+    """The targets in order, at most so many at a time."""
+    for start in range(0, len(targets), largest):
+        yield targets[start : start + largest]
+
+
 def _filled_box(box: Box, image_size_wh: tuple[int, int]) -> _PlacedMask:
     """The mask of a target of which only the box is known."""
     left, top, width, height = box.xywh
@@ -670,18 +474,6 @@ def _filled_box(box: Box, image_size_wh: tuple[int, int]) -> _PlacedMask:
     return _PlacedMask(ImageRegion(x, y, columns, rows), inside.astype(np.float32), inside)
 
 
-def _change(ratio: FloatArray) -> FloatArray:
-    """How far a ratio is from 1, either way: max(r, 1/r)."""
-    return np.maximum(ratio, 1 / ratio)
-
-
-def _padded_size(widths: FloatArray, heights: FloatArray) -> FloatArray:
-    """Side of the square around a box with context (a half of width plus height)."""
-    padding = (widths + heights) / 2
-    side: FloatArray = np.sqrt((widths + padding) * (heights + padding))
-    return side
-
-
 def _interpolate(
     first: tuple[float, float], second: tuple[float, float], share: float
 ) -> tuple[float, float]:
@@ -689,12 +481,6 @@ def _interpolate(
         first[0] + (second[0] - first[0]) * share,
         first[1] + (second[1] - first[1]) * share,
     )
-
-
-def _to_numpy(tensor: Tensor) -> FloatArray:
-    """On the CPU in float64, so that ranking does not depend on the network's precision."""
-    array: FloatArray = tensor.cpu().double().numpy()  # some devices have no float64
-    return array
 
 
 def _size_wh(image_bgr: ImageBgr) -> tuple[int, int]:

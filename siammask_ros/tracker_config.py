@@ -8,18 +8,22 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import yaml
+
 from siammask_ros.anchors import AnchorGrid
 from siammask_ros.crop import CropFilter, Rounding, context_side
 from siammask_ros.masks import BOX_FITS, OFFICIAL_BORDER_VALUE, BoxFit
 from siammask_ros.presets import PRESETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 InitialCenter = Literal["official", "pysot"]
 MaskAlignment = Literal["official", "exact"]
 MaskUse = Literal["best", "coarse", "none"]
 ReportedBox = Literal["predicted", "mask"]
+
+MASK_USES: tuple[MaskUse, ...] = get_args(MaskUse)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,9 @@ class TrackerConfig:
 
         Args:
             name: `davis`, `vot`, `vot18`, `base` (official configurations of these names), `pysot`
-                (PySOT's siammask_r50_l3), `compact` (the bundled small network), `two_branch`
-                (SiamMask-2B) or `siamfc` (SiamFC and SiamMask-2B-score).
+                (PySOT's siammask_r50_l3), `siammask_pp` (SiamMask++), `compact` (the bundled small
+                network), `box` (SiamMask-box), `two_branch` (SiamMask-2B) or `siamfc` (SiamFC and
+                SiamMask-2B-score).
             overrides: single settings to change.
 
         Raises:
@@ -123,9 +128,13 @@ class TrackerConfig:
         """
         if name not in PRESETS:
             raise ValueError(f"unknown preset {name!r}, there are {', '.join(PRESETS)}")
-        unknown = overrides.keys() - {entry.name for entry in fields(cls)}
+        known = {entry.name for entry in fields(cls)}
+        unknown = overrides.keys() - known
         if unknown:
-            raise ValueError(f"unknown tracker settings: {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"unknown tracker settings: {', '.join(sorted(unknown))}; "
+                f"there are {', '.join(sorted(known))}"
+            )
         settings: dict[str, Any] = {**PRESETS[name], **overrides}
         return cls(**settings)
 
@@ -139,12 +148,49 @@ class TrackerConfig:
         return context_side(size_wh, self.context_amount)
 
 
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Settings from `NAME=VALUE`, as overrides of `TrackerConfig.preset`; a value is read as YAML.
+
+    Raises:
+        ValueError: a text is something else, or names a setting twice or that is no plain value.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise ValueError(f"expected NAME=VALUE, such as masks=none, got {text!r}")
+        if name in settings:
+            raise ValueError(f"{name} is set twice")
+        settings[name] = _plain_value(name, value)
+    return settings
+
+
+def _plain_value(name: str, text: str) -> str | bool | int | float:
+    """A value as the type of its setting; of one that does not exist, as YAML has it."""
+    default = getattr(TrackerConfig, name, None)
+    if isinstance(default, str):
+        return text
+    if name == "anchors":
+        raise ValueError("anchors cannot be set here: they belong to the network")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    wants_bool = isinstance(default, bool)
+    if not isinstance(value, bool if wants_bool else int | float) or (
+        isinstance(value, bool) and not wants_bool
+    ):
+        kind = "true or false" if wants_bool else "a number"
+        raise ValueError(f"{name} must be {kind}, got {text!r}")
+    return value
+
+
 _CHOICES: dict[str, tuple[str, ...]] = {
     "initial_center": get_args(InitialCenter),
     "crop_rounding": get_args(Rounding),
     "crop_filter": get_args(CropFilter),
     "mask_alignment": get_args(MaskAlignment),
-    "masks": get_args(MaskUse),
+    "masks": MASK_USES,
     "reported_box": get_args(ReportedBox),
     "box_fit": BOX_FITS,
 }

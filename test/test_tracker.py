@@ -20,6 +20,7 @@ import siammask_ros
 from siammask_ros.masks import BOX_FITS, BoxFit, fit_box
 from siammask_ros.network import ExemplarKernels, SearchOutput
 from siammask_ros.tracker import PRESETS, SiamMaskTracker, TrackerConfig, TrackerState
+from siammask_ros.tracker_config import parse_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -502,6 +503,8 @@ def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]
         ("vot18", 0.15, 0.10, 0.41, 0.32),
         ("base", 0.30, 0.09, 0.39, 0.38),
         ("pysot", 0.15, 0.10, 0.41, 0.32),
+        ("siammask_pp", 0.30, 0.09, 0.39, 0.38),
+        ("box", 0.30, 0.04, 0.42, 0.25),
         ("compact", 0.35, 0.04, 0.25, 0.60),
     ],
 )
@@ -514,7 +517,8 @@ def test_presets(
     assert config.window_influence == influence
     assert config.size_smoothing == smoothing
     assert (config.exemplar_size, config.search_size, config.context_amount) == (127, 255, 0.5)
-    official = preset in {"davis", "vot", "vot18", "base"}
+    official = preset not in {"pysot", "compact"}
+    assert config.masks == ("none" if preset == "box" else "best")
     assert (config.crop_filter == "bilinear") == (preset != "compact")
     assert (config.mask_border_value == -1) == official
     assert (config.clamp_before_fallback is False) == official
@@ -522,16 +526,50 @@ def test_presets(
 
 def test_defaults_are_the_davis_preset() -> None:
     assert TrackerConfig() == TrackerConfig.preset("davis")
-    official = {"davis", "vot", "vot18", "base", "pysot"}
-    assert set(PRESETS) == official | {"compact", "two_branch", "siamfc"}
+    official = {"davis", "vot", "vot18", "base", "pysot", "siammask_pp"}
+    assert set(PRESETS) == official | {"compact", "box", "two_branch", "siamfc"}
 
 
 def test_overrides_and_mistakes() -> None:
     assert TrackerConfig.preset("vot", mask_threshold=0.5).mask_threshold == 0.5
     with pytest.raises(ValueError, match="unknown preset 'vott'"):
         TrackerConfig.preset("vott")
-    with pytest.raises(ValueError, match="penalty_k"):
+    with pytest.raises(ValueError, match=r"penalty_k; there are .*, change_penalty, "):
         TrackerConfig.preset("vot", penalty_k=0.1)
+
+
+def test_settings_of_a_command_line() -> None:
+    texts = ("masks=none", "box_fit = opt_fast", "size_smoothing=1", "clamp_before_fallback=true")
+    settings = parse_settings(texts)
+    assert settings == {
+        "masks": "none",
+        "box_fit": "opt_fast",
+        "size_smoothing": 1,
+        "clamp_before_fallback": True,
+    }
+    config = TrackerConfig.preset("vot", **settings)
+    assert (config.masks, config.box_fit, config.size_smoothing) == ("none", "opt_fast", 1)
+    assert parse_settings(()) == {}
+    assert parse_settings(["penalty_k=0.1"]) == {"penalty_k": 0.1}  # for preset to refuse
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["masks"], "NAME=VALUE.*'masks'"),
+        (["=none"], "NAME=VALUE.*'=none'"),
+        (["masks="], "NAME=VALUE"),
+        (["masks=none", "masks=best"], "masks is set twice"),
+        (["mask_threshold=high"], "mask_threshold must be a number, got 'high'"),
+        (["mask_threshold=true"], "mask_threshold must be a number"),
+        (["mask_threshold=[1"], "mask_threshold must be a number"),
+        (["clamp_before_fallback=1"], "clamp_before_fallback must be true or false, got '1'"),
+        (["anchors=5"], "anchors cannot be set here"),
+    ],
+)
+def test_bad_settings_of_a_command_line(texts: list[str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        parse_settings(texts)
 
 
 @pytest.mark.parametrize(
@@ -562,6 +600,53 @@ def test_default_config_is_the_one_the_network_names() -> None:
     network = ScriptedNetwork()
     network.default_preset = "vot18"  # type: ignore[attr-defined]
     assert SiamMaskTracker(network).config == TrackerConfig.preset("vot18")
+
+
+@pytest.mark.parametrize(("largest", "batches"), [(2, [2, 2, 1]), (3, [3, 2]), (5, [5]), (32, [5])])
+def test_many_targets_take_several_passes(
+    image: np.ndarray, largest: int, batches: list[int]
+) -> None:
+    boxes = [(30.0 + 40 * index, 60.0 + 10 * index, 40.0, 60.0) for index in range(5)]
+    networks = ScriptedNetwork(), ScriptedNetwork()
+    config = TrackerConfig.preset("davis")
+    whole = SiamMaskTracker(networks[0], config, largest_batch=5)
+    parts = SiamMaskTracker(networks[1], config, largest_batch=largest)
+    runs = []
+    for tracker in (whole, parts):
+        states = tracker.initialize_batch([(image, box) for box in boxes])
+        runs.append(tracker.track_batch([(image, state) for state in states]))
+    assert [len(patches) for patches in networks[1].exemplars] == batches
+    assert [len(patches) for patches in networks[1].searches] == batches
+    for (state, result), (expected_state, expected) in zip(*runs, strict=True):
+        assert (state.center_xy, state.size_wh) == (
+            expected_state.center_xy,
+            expected_state.size_wh,
+        )
+        assert torch.equal(state.kernels.score, expected_state.kernels.score)
+        assert result.confidence == expected.confidence
+        assert np.array_equal(result.mask, expected.mask)
+
+
+def test_regions_of_a_target_stay_in_one_pass(image: np.ndarray) -> None:
+    network = ScriptedNetwork()
+    config = TrackerConfig.preset("davis", scale_step=1.1, masks="none")
+    for largest, batches in ((1, [3, 3, 3]), (7, [6, 3])):
+        tracker = SiamMaskTracker(network, config, largest_batch=largest)
+        states = tracker.initialize_batch([(image, BOX)] * 3)
+        network.searches.clear()
+        tracker.track_batch([(image, state) for state in states])
+        assert [len(patches) for patches in network.searches] == batches
+
+
+def test_a_bad_target_starts_none_of_several_passes(image: np.ndarray) -> None:
+    network = ScriptedNetwork()
+    tracker = SiamMaskTracker(network, largest_batch=1)
+    with pytest.raises(ValueError, match="too small"):
+        tracker.initialize_batch([(image, BOX), (image, (0.0, 0.0, 0.1, 0.1))])
+    assert network.exemplars == []
+    with pytest.raises(ValueError, match="largest_batch must be at least 1, got 0"):
+        SiamMaskTracker(network, largest_batch=0)
+    assert tracker.track_batch([]) == tracker.initialize_batch([]) == []
 
 
 def test_package_import_is_cheap() -> None:

@@ -290,7 +290,7 @@ def test_presets_of_the_paper() -> None:
     assert (same, larger / same, same / smaller) == pytest.approx((1, 1.0375, 1.0375))
     penalty = math.exp(-(larger - 1) * siamfc.change_penalty)
     assert penalty == pytest.approx(0.9745, abs=1e-5)
-    others = set(PRESETS) - {"two_branch", "siamfc"}
+    others = set(PRESETS) - {"box", "two_branch", "siamfc"}
     for name in others:
         config = TrackerConfig.preset(name)
         assert (config.masks, config.search_scales) == ("best", (1.0,))

@@ -9,6 +9,7 @@ import platform
 import statistics
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,15 +54,11 @@ class Summary(NamedTuple):
         return cls(statistics.fmean(milliseconds), p50, p90, p99, min(milliseconds))
 
 
-_MARKS_BEFORE_PASTE = 5
-"""Start of the step, begin and end of the search, begin and end of the mask."""
-
-
 class StepTimes(NamedTuple):
     """The parts of one tracking step in milliseconds; together they are the step.
 
     Attributes:
-        crop: check the image, cut the search patches, make the batch.
+        crop: check the image, cut the search patches, make the batches.
         network: backbone, correlation and heads.
         choice: fetch scores and boxes, decode, penalise, choose.
         mask: the mask head or refiner at the chosen responses.
@@ -129,6 +126,13 @@ class BenchmarkReport:
     cases: tuple[CaseResult, ...]
 
 
+class _Mark(NamedTuple):
+    """A moment, and the part of the step that ends there."""
+
+    part: str
+    seconds: float
+
+
 class _TimedNetwork(nn.Module):
     """A network that notes when its parts begin and end."""
 
@@ -136,27 +140,43 @@ class _TimedNetwork(nn.Module):
         super().__init__()
         self.network = network
         self.device = next(network.parameters()).device
-        self.marks: list[float] = []
+        self.marks: list[_Mark] = []
 
-    def mark(self) -> None:
-        """Note the time, after the device has done what it was given."""
+    def mark(self, part: str) -> None:
+        """Note the time at which a part ends, after the device has done what it was given."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        self.marks.append(time.perf_counter())
+        self.marks.append(_Mark(part, time.perf_counter()))
 
     def exemplar(self, exemplar_patch: Tensor) -> ExemplarKernels:
         return self.network.exemplar(exemplar_patch)
 
     def search(self, search_patch: Tensor, kernels: ExemplarKernels) -> SearchOutput:
-        self.mark()
+        self.mark("crop")
         output = self.network.search(search_patch, kernels)
-        self.mark()
+        self.mark("network")
         return output
 
     def mask_at(self, output: SearchOutput, rows: Tensor, columns: Tensor) -> Tensor:
-        self.mark()
+        self.mark("choice")
         logits = self.network.mask_at(output, rows, columns)
-        self.mark()
+        self.mark("mask")
+        return logits
+
+    @property
+    def has_coarse_mask(self) -> bool:
+        return self.network.has_coarse_mask
+
+    @property
+    def architecture(self) -> str:
+        return self.network.architecture
+
+    def coarse_mask_at(
+        self, mask_responses: Tensor | None, rows: Tensor, columns: Tensor
+    ) -> Tensor:
+        self.mark("choice")
+        logits = self.network.coarse_mask_at(mask_responses, rows, columns)
+        self.mark("mask")
         return logits
 
 
@@ -283,10 +303,10 @@ def _time_initialize(
     milliseconds = []
     for _ in range(repeats):
         timed.marks.clear()
-        timed.mark()
+        timed.mark("")
         states = tracker.initialize_batch(starts)
-        timed.mark()
-        milliseconds.append((timed.marks[-1] - timed.marks[0]) * 1000.0)
+        timed.mark("")
+        milliseconds.append((timed.marks[-1].seconds - timed.marks[0].seconds) * 1000.0)
     return milliseconds, states
 
 
@@ -297,15 +317,17 @@ def _time_step(
     states: list[TrackerState],
 ) -> StepTimes:
     timed.marks.clear()
-    timed.mark()
+    timed.mark("")
     results = tracker.track_batch([(image, state) for state in states])
-    if len(timed.marks) < _MARKS_BEFORE_PASTE:  # no masks are predicted
-        timed.mark()
-        timed.mark()
+    if timed.marks[-1].part != "mask":  # none is predicted
+        timed.mark("choice")
     for _, result in results:
         _ = result.mask
-    timed.mark()
-    return StepTimes(*(float(span) * 1000.0 for span in np.diff(timed.marks)))
+    timed.mark("paste")
+    parts = dict.fromkeys(StepTimes._fields, 0.0)
+    for before, mark in pairwise(timed.marks):
+        parts[mark.part] += (mark.seconds - before.seconds) * 1000.0
+    return StepTimes(**parts)
 
 
 def target_boxes(size_wh: tuple[int, int], count: int) -> list[tuple[float, float, float, float]]:

@@ -17,7 +17,7 @@ from siammask_ros.longterm import LongTermConfig
 from siammask_ros.masks import BOX_FITS
 from siammask_ros.presets import PRESETS
 from siammask_ros.ros.engine import EngineOptions
-from siammask_ros.tracker_config import TrackerConfig
+from siammask_ros.tracker_config import MASK_USES, TrackerConfig
 
 AUTO = "auto"
 SUBSCRIPTION_DEPTHS = {"realtime": 5, "every_frame": 50}
@@ -165,6 +165,13 @@ class Settings:
         changes=_LIVE,
         between=(-1.0, 1.0),
     )
+    masks: str = _parameter(
+        AUTO,
+        "Masks that are predicted: best, coarse (without the refiner), none (the box alone, "
+        "filled); auto: as the preset says.",
+        changes=_LIVE,
+        choices=(AUTO, *MASK_USES),
+    )
     box_fit: str = _parameter(
         AUTO,
         "How the rotated box is fitted to the mask (docs/boxes.md); auto: as the preset says.",
@@ -274,8 +281,8 @@ class Settings:
         overrides: dict[str, Any] = {
             name: getattr(self, name) for name in names if getattr(self, name) >= 0
         }
-        if self.box_fit != AUTO:
-            overrides["box_fit"] = self.box_fit
+        words = {name: getattr(self, name) for name in ("masks", "box_fit")}
+        overrides |= {name: word for name, word in words.items() if word != AUTO}
         preset = default_preset if self.preset == AUTO else self.preset
         return TrackerConfig.preset(preset, **overrides)
 

@@ -44,6 +44,7 @@ def test_every_parameter_is_described():
         ({"lost_below": 0.9}, "lost_below"),
         ({"mask_threshold": 1.0}, "mask_threshold"),
         ({"box_fit": "ellipse"}, "box_fit must be one of auto, .*'ellipse'"),
+        ({"masks": "fine"}, "masks must be one of auto, best, coarse, none, got 'fine'"),
         ({"threads": -1}, "threads must be 0 to 256, got -1"),
     ],
 )
@@ -87,6 +88,10 @@ def test_settings_reach_the_tracker():
     assert Settings(preset="vot").tracker_config("davis").size_smoothing == 0.25
     assert settings.tracker_config("davis").box_fit == "mbr"
     assert Settings(box_fit="opt_fast").tracker_config("davis").box_fit == "opt_fast"
+    assert settings.tracker_config("davis").masks == "best"
+    assert settings.tracker_config("box").masks == "none"
+    assert Settings(masks="coarse").tracker_config("davis").masks == "coarse"
+    assert Settings(masks="best").tracker_config("box").masks == "best"
     assert settings.longterm_config == LongTermConfig(lost_after=7)
     assert Settings().longterm_config == LongTermConfig()
 
