@@ -96,7 +96,7 @@ def test_siammask_plus_plus_loads(tmp_path, architecture, count):
     torch.save({"epoch": 20, "state_dict": expected}, path)
     checkpoint = read_checkpoint(path)
     assert (checkpoint.layout, checkpoint.architecture) == ("siammask_pp", architecture)
-    assert checkpoint.default_preset == "base"
+    assert checkpoint.default_preset == "siammask_pp"
     names = published_names(checkpoint.state_dict, "siammask_pp")
     for name, ours in {
         "features.downsample3.downsample.0.weight": "adjust.levels.2.project.conv.weight",

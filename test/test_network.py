@@ -350,7 +350,7 @@ def test_resnext_has_32_groups_of_4_channels():
 
 
 def test_unknown_names_and_options_are_refused():
-    with pytest.raises(ValueError, match="unknown architecture 'siamese', known: compact"):
+    with pytest.raises(ValueError, match="unknown network 'siamese', known: compact, siam"):
         build_network("siamese")
     with pytest.raises(ValueError, match=r"compact: .*'colour'"):
         build_network("compact", colour=3)
@@ -362,6 +362,9 @@ def test_unknown_names_and_options_are_refused():
         build_network("siammask_pp_r50_re", backbone="vgg")
     with pytest.raises(ValueError, match="correlation must be one of depthwise, up_channel, got 1"):
         build_network("siammask_pp_r50_re", correlation=1)
+    for layers in ((), (2, 3), (4, 3), (3, 3)):
+        with pytest.raises(ValueError, match=r"layers must be some of \(3, 4, 5\) in order, got"):
+            build_network("siammask_pp_r50_re", layers=layers)
     with pytest.raises(ValueError, match=r"channels \(\) and blocks \(\) .* empty"):
         build_network("compact", channels=(), blocks=())
 

@@ -31,8 +31,8 @@ MODELS = {
     "siammask_sharp": ("siammask_r50_refine", "davis"),
     "siammask_base": ("siammask_r50_base", "base"),
     "pysot_siammask_r50_l3": ("siammask_r50_refine", "pysot"),
-    "siammask_pp_bi": ("siammask_pp_r50_bi", "base"),
-    "siammask_pp_re": ("siammask_pp_r50_re", "base"),
+    "siammask_pp_bi": ("siammask_pp_r50_bi", "siammask_pp"),
+    "siammask_pp_re": ("siammask_pp_r50_re", "siammask_pp"),
 }
 
 

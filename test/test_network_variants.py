@@ -1,11 +1,14 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The systems without masks that the paper's table 7 compares, and AlexNet."""
+"""Every system of the papers by its name: those without masks, AlexNet, SiamMask++'s ablation."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +19,9 @@ from torch import nn
 
 from siammask_ros.benchmark import benchmark_tracker
 from siammask_ros.network import (
+    ARCHITECTURES,
+    NETWORKS,
+    VARIANTS,
     ExemplarKernels,
     build_network,
     fuse_for_inference,
@@ -27,13 +33,17 @@ from siammask_ros.network.backbones import AlexNet, ResNet
 from siammask_ros.tracker import SiamMaskTracker, TrackerConfig
 from siammask_ros.training.config import load_training_config
 from siammask_ros.training.datasets import read_sources
-from siammask_ros.training.loop import Trainer
+from siammask_ros.training.distributed import Processes
+from siammask_ros.training.loop import Trainer, check_settings
 from siammask_ros.training.metrics import read_metrics
+from siammask_ros.training.parts import set_modes, trained_groups
 
 THIN = {"width_divisor": 16}
 NAMES = ("siamrpn_r50", "siamrpn_alexnet", "siamfc_r50", "siamfc_alexnet")
 WITH_MASKS = {"siamrpn_r50": "siammask_r50_refine", "siamfc_r50": "siammask_2b_r50_refine"}
-RECIPES = Path(__file__).parents[1] / "config" / "training"
+REPOSITORY = Path(__file__).parents[1]
+RECIPES = REPOSITORY / "config" / "training"
+PAGE = REPOSITORY / "docs" / "variants.md"
 
 
 def patches(count, size, seed):
@@ -60,6 +70,130 @@ def run(network, count=1):
     with torch.inference_mode():
         kernels = network.exemplar(patches(count, 127, 0))
         return kernels, network.search(patches(count, 255, 1), kernels)
+
+
+# --- All of them by name
+
+
+def full_size(name, **options):
+    """A network without memory for its weights."""
+    with torch.device("meta"):
+        return build_network(name, **options)
+
+
+def documented():
+    """Return the cells of each network's row in the docs, by its name."""
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+def test_the_docs_list_every_network_with_its_size_and_preset():
+    rows = documented()
+    assert set(rows) == set(NETWORKS)
+    for name, (_, _, parameters, _, presets) in rows.items():
+        network = full_size(name)
+        count = sum(parameter.numel() for parameter in network.parameters())
+        assert f"{count:,}" == parameters, name
+        assert presets.split(", ")[0] == f"`{network.default_preset}`", name
+        for preset in presets.split(", "):
+            TrackerConfig.preset(preset.strip("`"))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_is_a_network_with_options_or_another_preset(name, tmp_path):
+    variant = VARIANTS[name]
+    network = thin(name)
+    assert network.architecture == variant.architecture in ARCHITECTURES
+    assert network.options == {**variant.options, **THIN}
+    same = build_network(variant.architecture, **variant.options, **THIN)
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    assert shapes == {key: value.shape for key, value in same.state_dict().items()}
+    save_network(network, tmp_path / "own.pth")
+    loaded = load_network(tmp_path / "own.pth")
+    assert (loaded.architecture, loaded.options) == (network.architecture, network.options)
+    assert loaded.default_preset == network.default_preset
+    (_, expected), (_, found) = run(network), run(loaded)
+    assert torch.equal(expected.score_logits, found.score_logits)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "compact"])
+def test_every_network_tracks_alone_and_in_a_batch(name):
+    network = thin(name).double()
+    tracker = SiamMaskTracker(network)
+    assert tracker.config == TrackerConfig.preset(network.default_preset)
+    image = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
+    boxes = [(60, 40, 30, 40), (20, 50, 40, 30)]
+    states = tracker.initialize_batch([(image, box) for box in boxes])
+    together = tracker.track_batch([(image, state) for state in states])
+    for box, (_, result) in zip(boxes, together, strict=True):
+        _, alone = tracker.track(image, tracker.initialize(image, box))
+        assert alone.box_xywh == pytest.approx(result.box_xywh, abs=1e-6)
+        assert alone.confidence == pytest.approx(result.confidence, abs=1e-9)
+        assert np.array_equal(alone.mask, result.mask)
+        assert 0 <= alone.confidence <= 1
+        assert np.isfinite(alone.corners).all()
+
+
+def commands():
+    """Return the training commands of the page as (file, overrides)."""
+    found = []
+    text = PAGE.read_text().replace("\\\n", " ")
+    for line in re.findall(r"^siammask train .*$", text, re.MULTILINE):
+        words = shlex.split(line)[2:]
+        overrides = [after for word, after in itertools.pairwise(words) if word == "--set"]
+        found.append((words[0], overrides))
+    return found
+
+
+@pytest.mark.parametrize(("path", "overrides"), commands())
+def test_the_training_commands_fit_their_networks(path, overrides):
+    config = load_training_config(REPOSITORY / path, overrides=overrides)
+    network = full_size(config.architecture, **config.architecture_options)
+    check_settings(config, network, Processes())
+    assert trained_groups(network, config)
+    set_modes(network, config, config.epochs)
+
+
+def test_every_network_has_its_training_command():
+    trained = set()
+    for path, overrides in commands():
+        config = load_training_config(REPOSITORY / path, overrides=overrides)
+        trained.add(config.architecture)
+    others = set(NETWORKS) - trained
+    # The first two are networks above them, and the third one's command is its sister's.
+    assert others == {
+        *("siammask_r50_box", "siammask_2b_r50_score"),
+        *("siammask_pp_rx50_re", "compact"),
+    }
+
+
+@pytest.mark.parametrize("layers", [(3,), (4,), (5,), (3, 4), (3, 5), (4, 5)])
+def test_layers_of_the_ablation(layers):
+    network = build_network("siammask_pp_r50_re", layers=layers, **THIN)
+    assert network.score_head.level_weights.shape == (len(layers),)
+    assert set(network.backbone.stages) == {str(n) for n in range(1, max(layers))}
+    whole = randomized(build_network("siammask_pp_r50_re", **THIN))
+    ours = randomized(network)
+    state = ours.state_dict()
+    backbone = {key for key in state if key.startswith("backbone.")}
+    for level, layer in enumerate(layers):  # the same weights as in the whole network
+        for part in ("adjust", "score_branch", "score_head"):
+            for key, value in whole.state_dict().items():
+                if key.startswith(f"{part}.levels.{layer - 3}."):
+                    rest = key.split(".", 3)[3]
+                    state[f"{part}.levels.{level}.{rest}"] = value
+    state |= {key: value for key, value in whole.state_dict().items() if key in backbone}
+    ours.load_state_dict(state)
+    chosen = torch.full((3,), -1e4)
+    chosen[[layer - 3 for layer in layers]] = 0
+    whole.score_head.level_weights.data = chosen
+    ours.score_head.level_weights.data = torch.zeros(len(layers))
+    (_, expected), (_, found) = run(whole), run(ours)
+    torch.testing.assert_close(found.score_logits, expected.score_logits, atol=1e-4, rtol=1e-4)
+
+
+# --- Without masks
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -209,7 +343,7 @@ def test_their_step_can_be_timed():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_recipe_trains_them_without_masks(name, tmp_path):
-    """With the overrides that docs/weights.md gives."""
+    """With overrides such as docs/variants.md gives."""
     roots = tmp_path / "data"
     write_davis(roots)
     base = "siammask_2b_r50_base" if name.startswith("siamfc") else "siammask_r50_base"

@@ -3,7 +3,7 @@
 """SiamMask networks in torch; imports nothing else of this package."""
 
 from siammask_ros.network.backbones import BackboneMaps
-from siammask_ros.network.build import ARCHITECTURES, build_network
+from siammask_ros.network.build import ARCHITECTURES, NETWORKS, VARIANTS, Variant, build_network
 from siammask_ros.network.checkpoints import (
     Checkpoint,
     CheckpointError,
@@ -20,12 +20,15 @@ from siammask_ros.network.windows import extract_windows
 
 __all__ = [
     "ARCHITECTURES",
+    "NETWORKS",
+    "VARIANTS",
     "BackboneMaps",
     "Checkpoint",
     "CheckpointError",
     "ExemplarKernels",
     "SearchOutput",
     "SiamMask",
+    "Variant",
     "build_network",
     "checked_device",
     "depthwise_correlation",

@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from siammask_ros.network.backbones import (
     RESNET50_ALL_STAGES,
@@ -36,12 +36,16 @@ TWO_BRANCH_PRESET = "two_branch"
 """Settings of a tracker that takes its box from the mask, as the paper does without box branch."""
 SCORE_PRESET = "siamfc"
 """Settings of a tracker that has nothing but the score."""
+BOX_PRESET = "box"
+"""Settings of a tracker that reports its box and leaves the mask alone."""
+PLUS_PLUS_PRESET = "siammask_pp"
+"""Settings of SiamMask++."""
 BRANCH_WIDTH = 256
 """Channels of the adjusted features and of the branches (appendix A)."""
 LEAST_REFINER_WIDTH = 4
 """That of the paper's last step. It has ReLUs without batch norm: fewer channels may all be off."""
-DEEP_STAGES = (2, 3, 4)
-"""Stages of the ResNet that SiamMask++ adjusts: conv3, conv4 and conv5."""
+PLUS_PLUS_LAYERS = (3, 4, 5)
+"""Layers of the ResNet that SiamMask++ fuses: conv3, conv4 and conv5; conv2 is stage 1."""
 RESNEXT_GROUPS, RESNEXT_INNER_WIDTH = 32, 2
 """ResNeXt-50 32x4d: 32 groups of 4 channels in the first stage, which has 64 * 2 of them."""
 
@@ -181,17 +185,20 @@ def _build_plus_plus(
     refine: bool,
     backbone: Literal["resnet50", "resnext50"] = "resnet50",
     correlation: Literal["depthwise", "up_channel"] = "depthwise",
+    layers: Sequence[int] = PLUS_PLUS_LAYERS,
     anchors: int = 5,
     width_divisor: int = 1,
 ) -> SiamMask:
     """SiamMask++: conv3, conv4 and conv5 have branches of their own, whose outputs are fused.
 
     With `refine` the refiner starts from the fused coarse mask. Up-channel correlation is that of
-    scores and boxes; masks need a response vector and keep depth-wise correlation.
+    scores and boxes; masks need a response vector and keep depth-wise correlation. Fewer `layers`
+    are those of its ablation; the backbone ends with the last of them.
     """
     _require_one_of("backbone", backbone, ("resnet50", "resnext50"))
     _require_one_of("correlation", correlation, ("depthwise", "up_channel"))
-    stages = _thinned(RESNET50_ALL_STAGES, width_divisor)
+    deep_stages = _stages_of(layers)
+    stages = _thinned(RESNET50_ALL_STAGES[: deep_stages[-1]], width_divisor)
     width = BRANCH_WIDTH // width_divisor
     is_resnext = backbone == "resnext50"
 
@@ -199,9 +206,9 @@ def _build_plus_plus(
         responses = up_channels or width
         return (
             LayerwiseBranch(
-                CorrelationBranch(width, width, up_channels=up_channels) for _ in DEEP_STAGES
+                CorrelationBranch(width, width, up_channels=up_channels) for _ in deep_stages
             ),
-            LayerwiseHead(PredictionHead(responses, outputs) for _ in DEEP_STAGES),
+            LayerwiseHead(PredictionHead(responses, outputs) for _ in deep_stages),
         )
 
     scores, coordinates = CLASSES * anchors, BOX_COORDINATES * anchors
@@ -212,13 +219,13 @@ def _build_plus_plus(
     return SiamMask(
         backbone=ResNet(
             stages=stages,
-            deep_stages=DEEP_STAGES,
+            deep_stages=deep_stages,
             stem_channels=ResNet.STEM_CHANNELS // width_divisor,
             groups=max(RESNEXT_GROUPS // width_divisor, 1) if is_resnext else 1,
             inner_width=RESNEXT_INNER_WIDTH if is_resnext else 1,
         ),
         adjust=LayerwiseAdjust(
-            [stages[n - 1].channels * BottleneckBlock.EXPANSION for n in DEEP_STAGES], width
+            [stages[n - 1].channels * BottleneckBlock.EXPANSION for n in deep_stages], width
         ),
         score_branch=score_branch,
         box_branch=box_branch,
@@ -229,8 +236,16 @@ def _build_plus_plus(
         refiner=_refiner(COARSE_SIZE * COARSE_SIZE, width_divisor) if refine else None,
         refines_coarse_masks=refine,
         architecture="siammask_pp_r50_re" if refine else "siammask_pp_r50_bi",
-        default_preset="base",
+        default_preset=PLUS_PLUS_PRESET,
     )
+
+
+def _stages_of(layers: Sequence[int]) -> tuple[int, ...]:
+    """Stages of the ResNet that these layers (conv3 to conv5) are."""
+    chosen = tuple(layers)
+    if not chosen or chosen != tuple(n for n in PLUS_PLUS_LAYERS if n in chosen):
+        raise ValueError(f"layers must be some of {PLUS_PLUS_LAYERS} in order, got {chosen}")
+    return tuple(layer - 1 for layer in chosen)
 
 
 Layerwise = tuple[LayerwiseBranch, LayerwiseHead]
@@ -307,23 +322,52 @@ _BUILDERS: dict[str, Callable[..., SiamMask]] = {
     "siammask_pp_r50_re": partial(_build_plus_plus, refine=True),
 }
 ARCHITECTURES = tuple(_BUILDERS)
+"""Names that a checkpoint's network can have; options tell the rest."""
+
+
+class Variant(NamedTuple):
+    """A system of the papers that is another one's network, but for options or the preset."""
+
+    architecture: str
+    """One of :data:`ARCHITECTURES`."""
+    options: Mapping[str, object] = {}
+    """What the network is built with."""
+    default_preset: str | None = None
+    """Settings that its tracker takes; None: those of the architecture."""
+
+
+VARIANTS: dict[str, Variant] = {
+    "siammask_r50_box": Variant("siammask_r50_refine", default_preset=BOX_PRESET),
+    "siammask_2b_r50_score": Variant("siammask_2b_r50_refine", default_preset=SCORE_PRESET),
+    "siammask_pp_r50_bi_up": Variant("siammask_pp_r50_bi", {"correlation": "up_channel"}),
+    "siammask_pp_r50_re_up": Variant("siammask_pp_r50_re", {"correlation": "up_channel"}),
+    "siammask_pp_rx50_bi": Variant("siammask_pp_r50_bi", {"backbone": "resnext50"}),
+    "siammask_pp_rx50_re": Variant("siammask_pp_r50_re", {"backbone": "resnext50"}),
+}
+"""Names of :func:`build_network` besides the architectures."""
+
+NETWORKS = (*ARCHITECTURES, *VARIANTS)
+"""All names that :func:`build_network` knows."""
 
 
 def build_network(name: str, **options: object) -> SiamMask:
     """Build a network with random weights, in training mode.
 
     Args:
-        name: one of :data:`ARCHITECTURES`.
-        options: sizes that the architecture leaves open; unknown ones are refused.
+        name: one of :data:`NETWORKS`.
+        options: sizes that the network leaves open; unknown ones are refused.
 
     Raises:
         ValueError: if the name or an option is unknown.
     """
-    if name not in _BUILDERS:
-        raise ValueError(f"unknown architecture {name!r}, known: {', '.join(ARCHITECTURES)}")
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}, known: {', '.join(NETWORKS)}")
+    variant = VARIANTS.get(name, Variant(name))
+    options = {**variant.options, **options}
     try:
-        network = _BUILDERS[name](**options)
+        network = _BUILDERS[variant.architecture](**options)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
-    network.options = dict(options)
+    network.options = options
+    network.default_preset = variant.default_preset or network.default_preset
     return network
