@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import cv2
@@ -14,12 +15,15 @@ import numpy as np
 import pytest
 
 from siammask_ros.scenes import (
+    LIFE_SCENARIOS,
     SCENARIOS,
     Actor,
     Keyframe,
     KeyframePath,
+    Props,
     Role,
     SceneOptions,
+    cut_out,
     look_alike,
     paste,
     random_backdrop,
@@ -27,6 +31,7 @@ from siammask_ros.scenes import (
     random_shape_mask,
     random_sprite,
     random_texture,
+    render_scenario,
     render_sequence,
     scenario,
     similarity,
@@ -43,6 +48,7 @@ from siammask_ros.scenes.compositing import (
     transform_points,
 )
 from siammask_ros.scenes.motion import Waves
+from siammask_ros.scenes.sequence import Stage
 from siammask_ros.scenes.textures import noise_field, white_noise
 
 SMALL = (160, 120)
@@ -466,12 +472,217 @@ def test_twin_crosses_behind_the_target():
     assert set(frames[0].masks) == {1}
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in LIFE_SCENARIOS])
 def test_every_scenario_starts_with_its_targets_in_sight(name):
     for seed in range(4):
         first = next(iter(render_sequence(seed, frames=90, size_wh=SMALL, options=scenario(name))))
         assert first.visible_share[1] > 0.5
         assert first.image_bgr.std() > 2
+
+
+def trace_of(name, seed, **changes):
+    """Frames of a scenario of its own length."""
+    options = scenario(name, seed=seed, size_wh=SMALL, **changes)
+    return render_sequence(seed, frames=SCENARIOS[name].frames, size_wh=SMALL, options=options)
+
+
+def center_of(mask):
+    return np.argwhere(mask).mean(axis=0)[::-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"), [("occlusion_5", 5), ("occlusion_30", 30), ("occlusion_150", 150)]
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_occlusion_lasts_as_long_as_its_name_says(name, hidden, seed):
+    """Painting the target another colour changes no pixel while it is hidden, and its own else."""
+    sprite = random_sprite(rng(seed), canvas=64)
+    inverted = replace(sprite, colors=tuple(255 - color for color in sprite.colors))
+    frames = SCENARIOS[name].frames
+    stages = []
+    for looks in (Props(target=sprite), Props(target=inverted)):
+        # Without exposure time and blur, a pixel shows one thing.
+        options = scenario(
+            name, seed=seed, size_wh=SMALL, props=looks, shutter=0, defocus=0, noise=0
+        )
+        stages.append(Stage(seed, frames, SMALL, options, looks))
+    gone = [index for index in range(frames) if stages[0].visible_share(index)[1] == 0]
+    assert len(gone) == hidden
+    assert gone[-1] - gone[0] == hidden - 1
+    for index in sorted({*range(0, frames, 25), *gone[:3], *gone[-3:], gone[0] - 9, gone[-1] + 9}):
+        first, second = (stage.frame(index) for stage in stages)
+        changed = np.count_nonzero((first.image_bgr != second.image_bgr).any(axis=2))
+        if index in gone[1:-1]:
+            assert changed == 0
+        elif index in gone:  # a pixel that is covered by more than half counts as covered
+            assert changed < 40
+        if first.visible_share[1] > 0.9:
+            assert changed > 0.8 * first.masks[1].sum()
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "same_border"),
+    [("other_border", 30, False), ("empty_10s", 300, True), ("twin_remains", 60, True)],
+)
+def test_an_exit_and_a_return_over_the_borders_meant(name, least, same_border):
+    for seed in range(2):
+        options = scenario(name, seed=seed, size_wh=SMALL)
+        length = SCENARIOS[name].frames
+        stage = Stage(seed, length, SMALL, options, Props())
+        shares = np.array([stage.visible_share(index)[1] for index in range(0, length, 5)])
+        gone = 5 * np.flatnonzero(shares == 0)
+        assert gone[-1] - gone[0] >= least - 5
+        assert (np.diff(gone) == 5).all()
+        assert shares[0] > 0.9
+        assert shares[-1] > 0.9
+        leaves = min(i for i in range(gone[0] - 5, gone[0] + 1) if not stage.visible_share(i)[1])
+        enters = max(i for i in range(gone[-1], gone[-1] + 5) if not stage.visible_share(i)[1])
+        assert enters - leaves + 1 >= least
+        left, entered = stage.frame(leaves - 1).masks[1], stage.frame(enters + 1).masks[1]
+        assert (borders(left) == borders(entered)) is same_border
+
+
+def borders(mask):
+    """Which sides of the image a mask touches."""
+    sides = mask[:, 0], mask[0], mask[:, -1], mask[-1]
+    return frozenset(number for number, side in enumerate(sides) if side.any())
+
+
+def as_targets(options):
+    """The same scene, the twin a target too, so that it has a mask."""
+    first, second = options.cast
+    return replace(options, cast=(first, replace(second, role=Role.TARGET)))
+
+
+@pytest.mark.parametrize("name", ["twin_passes", "look_alikes"])
+def test_twins_really_cross_and_meet(name):
+    for seed in range(3):
+        options = as_targets(scenario(name, seed=seed, size_wh=SMALL))
+        stage = Stage(seed, 100, SMALL, options, Props())
+        frames = [stage.frame(index) for index in range(0, 100, 3)]
+        assert list(frames[0].masks) == [1, 2]
+        apart = [
+            center_of(frame.masks[1]) - center_of(frame.masks[2])
+            for frame in frames
+            if all(frame.visible_share[known] > 0.2 for known in (1, 2))
+        ]
+        assert apart[0][0] < 0 < apart[-1][0]
+        side = np.sqrt(frames[0].masks[1].sum())
+        assert min(np.linalg.norm(each) for each in apart) < 1.2 * side
+
+
+def test_the_twin_that_remains_is_in_sight_while_the_target_is_not():
+    for seed in range(3):
+        options = as_targets(scenario("twin_remains", seed=seed, size_wh=SMALL))
+        length = SCENARIOS["twin_remains"].frames
+        stage = Stage(seed, length, SMALL, options, Props())
+        assert all(stage.visible_share(index)[2] > 0.5 for index in range(0, length, 10))
+
+
+def test_the_size_changes_four_times():
+    ways = set()
+    for seed in range(4):
+        options = scenario("scale_4", seed=seed, size_wh=SMALL)
+        length = SCENARIOS["scale_4"].frames
+        stage = Stage(seed, length, SMALL, options, Props())
+        assert min(stage.visible_share(index)[1] for index in range(0, length, 10)) > 0.9
+        first, last = (np.sqrt(stage.frame(i).masks[1].sum()) for i in (0, length - 1))
+        assert max(first, last) / min(first, last) == pytest.approx(4, rel=0.12)
+        ways.add(first < last)
+    assert ways == {False, True}
+
+
+def test_the_light_falls_and_comes_back_brighter():
+    levels = [
+        frame.image_bgr.mean()
+        for frame in trace_of("light", 2, light=0, noise=0, camera_pan=0, camera_zoom=1)
+    ]
+    before, dark, back = (np.mean(levels[a:b]) for a, b in ((10, 30), (40, 55), (74, 77)))
+    assert 0.2 < dark / before < 0.45
+    assert back == pytest.approx(before, rel=0.1)
+    assert np.mean(levels[100:]) > 1.15 * before  # some pixels are white already
+    assert levels[33] / levels[30] < 0.5
+
+
+def test_the_camera_jerks_target_and_backdrop_alike():
+    still = {"camera_pan": 0, "camera_zoom": 1, "camera_shake": 0, "camera_roll": 0, "noise": 0}
+    for seed in range(2):
+        options = scenario("camera_jerk", seed=seed, size_wh=SMALL, clutter=60, **still)
+        stage = Stage(seed, SCENARIOS["camera_jerk"].frames, SMALL, options, Props())
+        quick = set()
+        for jerk in (30, 60, 85):
+            frames = [stage.frame(index) for index in range(jerk - 2, jerk + 6)]
+            assert all(frame.visible_share[1] > 0.5 for frame in frames)
+            centers = np.array([center_of(frame.masks[1]) for frame in frames])
+            steps = np.linalg.norm(np.diff(centers, axis=0), axis=1)
+            quick |= {jerk - 2 + int(i) for i in np.flatnonzero(steps > 0.03 * SMALL[0])}
+            before, after = (
+                cv2.cvtColor(frames[i].image_bgr, cv2.COLOR_BGR2GRAY).astype(np.float32)
+                for i in (2, 4)
+            )
+            window = cv2.createHanningWindow(SMALL, cv2.CV_32F)
+            (shift_x, shift_y), _ = cv2.phaseCorrelate(before, after, window)
+            assert np.abs(centers[4] - centers[2] - (shift_x, shift_y)).max() < 3
+        assert quick
+        assert quick <= {30, 31, 60, 61, 85, 86}
+
+
+@pytest.mark.parametrize("name", LIFE_SCENARIOS)
+def test_a_scenario_is_the_same_for_the_same_seed(name):
+    first, again, other = (
+        next(iter(render_scenario(name, seed, size_wh=SMALL))) for seed in (3, 3, 4)
+    )
+    assert (first.image_bgr == again.image_bgr).all()
+    assert not (first.image_bgr == other.image_bgr).all()
+    assert all(share > 0.9 for share in first.visible_share.values())
+
+
+def test_a_cut_out_keeps_its_pixels_and_its_outline():
+    image = random_texture(rng(1), (90, 70))
+    ellipse = np.zeros((70, 90), np.uint8)
+    cv2.ellipse(ellipse, (60, 40), (28, 18), 20, 0, 360, 1, -1)
+    mask = ellipse > 0
+    mask[2, 2] = True  # a speck is left out
+    color, alpha = cut_out(image, mask).pose()
+    # Put back where it was, it changes nothing, and its outline is the mask.
+    center = np.argwhere(inside(alpha)).mean(axis=0)[::-1]
+    shift = np.rint(np.argwhere(ellipse).mean(axis=0)[::-1] - center)
+    copy = np.zeros_like(image)
+    coverage = paste(copy, color, alpha, np.array([[1.0, 0, shift[0]], [0, 1.0, shift[1]]]))
+    assert region_overlap(inside(coverage), ellipse > 0) > 0.95
+    solid = coverage == 255
+    assert solid.sum() > 0.8 * ellipse.sum()
+    assert (copy[solid] == image[solid]).all()
+
+
+def region_overlap(first, second):
+    return (first & second).sum() / (first | second).sum()
+
+
+def test_cut_outs_and_photographs_take_the_place_of_random_looks():
+    photograph = np.full((50, 80, 3), (10, 200, 30), np.uint8)
+    disc = np.zeros((40, 40), np.uint8)
+    cv2.circle(disc, (20, 20), 15, 1, -1)
+    target = cut_out(np.full((40, 40, 3), (250, 0, 250), np.uint8), disc > 0)
+    options = replace(STILL, light=0, noise=0)
+    frame = next(
+        iter(
+            render_sequence(
+                1, frames=2, size_wh=SMALL, options=options, props=Props(photograph, target)
+            )
+        )
+    )
+    inner = cv2.erode(frame.masks[1].astype(np.uint8), np.ones((5, 5))) > 0
+    outer = cv2.dilate(frame.masks[1].astype(np.uint8), np.ones((5, 5))) == 0
+    assert inner.any()
+    assert np.abs(frame.image_bgr[inner].astype(int) - (250, 0, 250)).max() <= 8
+    assert np.abs(frame.image_bgr[outer].astype(int) - (10, 200, 30)).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(10, 10), (70, 91)])
+def test_what_cannot_be_cut_out_is_refused(size):
+    with pytest.raises(ValueError, match=r"no area|differ in size"):
+        cut_out(np.zeros((10, 10, 3), np.uint8), np.zeros(size, bool))
 
 
 @pytest.mark.parametrize(
@@ -487,6 +698,8 @@ def test_every_scenario_starts_with_its_targets_in_sight(name):
         ({"cast": (Actor(Role.OCCLUDER), Actor())}, "begin with a target"),
         ({"cast": (Actor(),) * 256}, "255"),
         ({"fogginess": 1}, "fogginess"),
+        ({"light_path": ((0.0, 1.0), (0.0, 0.5))}, "light_path times"),
+        ({"light_path": ((0.0, 9.0),)}, "9.0"),
     ],
 )
 def test_scene_options_are_checked(changes, words):
@@ -497,6 +710,8 @@ def test_scene_options_are_checked(changes, words):
 def test_unknown_names_and_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"'storm'.*plain"):
         scenario("storm")
+    with pytest.raises(ValueError, match="-3"):
+        scenario("occlusion_5", seed=-3)
     with pytest.raises(ValueError, match="ghost"):
         Actor(look="ghost")
     with pytest.raises(ValueError, match="cover"):

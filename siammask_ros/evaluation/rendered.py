@@ -42,7 +42,8 @@ class RenderedSequence:
     ) -> RenderedSequence:
         """The first target of a ready-made scenario."""
         name = f"{scenario_name}-{seed}"
-        return cls(name, seed, frames, size_wh, scenario(scenario_name))
+        options = scenario(scenario_name, seed=seed, size_wh=size_wh)
+        return cls(name, seed, frames, size_wh, options)
 
     def __len__(self) -> int:
         return self.frames

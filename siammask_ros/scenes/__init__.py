@@ -4,21 +4,38 @@
 
 from siammask_ros.scenes.compositing import paste, similarity, soft_mask
 from siammask_ros.scenes.motion import Keyframe, KeyframePath
-from siammask_ros.scenes.options import SCENARIOS, Actor, Role, SceneOptions, scenario
-from siammask_ros.scenes.sequence import SceneFrame, render_sequence
+from siammask_ros.scenes.options import Actor, Role, SceneOptions
+from siammask_ros.scenes.scenarios import (
+    LIFE_SCENARIOS,
+    SCENARIOS,
+    Scenario,
+    render_scenario,
+    scenario,
+)
+from siammask_ros.scenes.sequence import Props, SceneFrame, render_sequence
 from siammask_ros.scenes.shapes import random_shape_mask
-from siammask_ros.scenes.sprites import Sprite, look_alike, random_backdrop, random_sprite
+from siammask_ros.scenes.sprites import (
+    Sprite,
+    cut_out,
+    look_alike,
+    random_backdrop,
+    random_sprite,
+)
 from siammask_ros.scenes.textures import noise_field, random_palette, random_texture
 
 __all__ = [
+    "LIFE_SCENARIOS",
     "SCENARIOS",
     "Actor",
     "Keyframe",
     "KeyframePath",
+    "Props",
     "Role",
+    "Scenario",
     "SceneFrame",
     "SceneOptions",
     "Sprite",
+    "cut_out",
     "look_alike",
     "noise_field",
     "paste",
@@ -27,6 +44,7 @@ __all__ = [
     "random_shape_mask",
     "random_sprite",
     "random_texture",
+    "render_scenario",
     "render_sequence",
     "scenario",
     "similarity",

@@ -1,20 +1,18 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What happens in a rendered sequence: options, cast and ready-made scenarios."""
+"""What happens in a rendered sequence: options and cast."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
 from siammask_ros.scenes.arrays import check_between, check_range
-from siammask_ros.scenes.motion import Keyframe, KeyframePath
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from siammask_ros.scenes.motion import KeyframePath
 
 MAX_TARGETS = 255
 
@@ -71,9 +69,13 @@ class SceneOptions:
         camera_zoom: the backdrop grows and shrinks by up to this factor (1 to 2).
         camera_roll: radians (0 to 0.5).
         camera_shake: share of the image's width (0 to 0.05).
+        camera_path: moves the whole view, targets too: what is in the middle of the image goes to
+            the keyframe's place, turned and enlarged by it; nothing of that kind if None.
         shutter: open for this share of a frame: motion blur (0 to 1).
         defocus: largest blur, standard deviation in px (0 to 10).
         light: brightness changes by up to this share (0 to 0.9).
+        light_path: (time, gain) pairs, the time as in keyframes: the brightness is multiplied by
+            the gain (0.05 to 5), linear in between; nothing of that kind if empty.
         noise: standard deviation, grey levels (0 to 60).
         jpeg_quality: of a compression at the end (5 to 100), none if None.
         contrast: brightness spread of the targets' textures (0 to 1), random if None.
@@ -94,9 +96,11 @@ class SceneOptions:
     camera_zoom: float = 1.08
     camera_roll: float = 0.04
     camera_shake: float = 0.003
+    camera_path: KeyframePath | None = None
     shutter: float = 0.4
     defocus: float = 0.6
     light: float = 0.12
+    light_path: tuple[tuple[float, float], ...] = ()
     noise: float = 3.0
     jpeg_quality: int | None = None
     contrast: float | None = None
@@ -108,9 +112,18 @@ class SceneOptions:
             value = getattr(self, name)
             if value is not None:
                 check_between(name, value, low, high)
+        self._check_light_path()
         targets = sum(actor.role is Role.TARGET for actor in self.actors)
         if not 1 <= targets <= MAX_TARGETS or self.actors[0].role is not Role.TARGET:
             raise ValueError(f"the cast must begin with a target, up to {MAX_TARGETS} of them")
+
+    def _check_light_path(self) -> None:
+        for time, gain in self.light_path:
+            check_between("light_path time", time, 0.0, 1.0)
+            check_between("light_path gain", gain, 0.05, 5.0)
+        times = [time for time, _ in self.light_path]
+        if any(later <= earlier for earlier, later in pairwise(times)):
+            raise ValueError(f"light_path times must rise, got {times}")
 
     @property
     def actors(self) -> tuple[Actor, ...]:
@@ -141,88 +154,3 @@ _LIMITS: dict[str, tuple[float, float]] = {
     "contrast": (0.0, 1.0),
     "clutter": (0, 200),
 }
-
-
-def _path(*keyframes: tuple[float, float, float]) -> KeyframePath:
-    """A path from (time, x, y)."""
-    return KeyframePath(tuple(Keyframe(*key) for key in keyframes))
-
-
-def _plain() -> SceneOptions:
-    """One target, two distractors, moderate motion."""
-    return SceneOptions()
-
-
-def _several() -> SceneOptions:
-    """Three targets, one distractor."""
-    return SceneOptions(cast=(*(Actor(),) * 3, Actor(Role.DISTRACTOR)), target_side=(0.12, 0.24))
-
-
-def _full_occlusion() -> SceneOptions:
-    """The target passes behind a block that stands in the middle, and comes out again."""
-    return SceneOptions(
-        cast=(
-            Actor(path=_path((0.0, 0.12, 0.5), (0.35, 0.3, 0.5), (0.75, 0.75, 0.5), (1, 0.9, 0.5))),
-            Actor(Role.OCCLUDER, _path((0.0, 0.5, 0.5)), "cover"),
-            Actor(Role.DISTRACTOR),
-        ),
-        target_side=(0.14, 0.2),
-        zoom=1.1,
-    )
-
-
-def _exit_and_return() -> SceneOptions:
-    """The target leaves on the right for about a quarter of the time and comes back."""
-    away = ((0.4, 1.25, 0.5), (0.6, 1.25, 0.45))
-    path = _path((0.0, 0.65, 0.5), (0.1, 0.7, 0.5), *away, (0.9, 0.7, 0.5), (1, 0.65, 0.5))
-    return SceneOptions(
-        cast=(Actor(path=path), Actor(Role.DISTRACTOR)), target_side=(0.14, 0.22), zoom=1.1
-    )
-
-
-def _twin_crossing() -> SceneOptions:
-    """A look-alike comes from the other side and crosses behind the target."""
-    return SceneOptions(
-        cast=(
-            Actor(path=_path((0.0, 0.2, 0.45), (1, 0.8, 0.5))),
-            Actor(Role.DISTRACTOR, _path((0.0, 0.85, 0.55), (1, 0.15, 0.6)), "twin"),
-        ),
-        target_side=(0.16, 0.26),
-    )
-
-
-def _fast() -> SceneOptions:
-    """Quick motion with long exposure."""
-    return SceneOptions(speed=1.2, wander=0.3, shutter=0.9, camera_shake=0.008)
-
-
-def _flicker() -> SceneOptions:
-    """Noise, flicker, low contrast."""
-    return SceneOptions(noise=14.0, light=0.35, contrast=0.15, defocus=1.2)
-
-
-SCENARIOS: dict[str, Callable[[], SceneOptions]] = {
-    "plain": _plain,
-    "several": _several,
-    "full_occlusion": _full_occlusion,
-    "exit_and_return": _exit_and_return,
-    "twin_crossing": _twin_crossing,
-    "fast": _fast,
-    "flicker": _flicker,
-}
-"""Ready-made scenarios by name."""
-
-
-def scenario(name: str, **changes: object) -> SceneOptions:
-    """Options of a ready-made scenario (`SCENARIOS`), single ones changed.
-
-    Raises:
-        ValueError: unknown scenario, unknown option, or a value out of range.
-    """
-    if name not in SCENARIOS:
-        raise ValueError(f"unknown scenario {name!r}, there are {', '.join(SCENARIOS)}")
-    unknown = changes.keys() - SceneOptions.__dataclass_fields__.keys()
-    if unknown:
-        raise ValueError(f"unknown scene options: {', '.join(sorted(unknown))}")
-    options = SCENARIOS[name]()
-    return replace(options, **changes)  # type: ignore[arg-type]

@@ -8,10 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from siammask_ros.geometry import Box
-from siammask_ros.scenes.arrays import Alpha, ImageBgr, Mask, check_size, inside, log_uniform
+from siammask_ros.scenes.arrays import (
+    Alpha,
+    ImageBgr,
+    Mask,
+    check_size,
+    inside,
+    log_uniform,
+    uint8,
+)
 from siammask_ros.scenes.compositing import (
     Layer,
     add_noise,
@@ -54,6 +63,21 @@ _COVER_MARGIN = 1.15
 _BACKDROP_SPARE = 0.15
 _SWING_HZ = (0.4, 1.4)
 _WARP_HZ = (0.2, 0.9)
+_STILL = Keyframe(0.0, 0.5, 0.5)
+"""A camera path that does nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Props:
+    """Looks that are given instead of drawn at random: cut-outs and photographs.
+
+    Attributes:
+        backdrop_bgr: (H, W, 3) uint8, enlarged as the camera needs it; random if None.
+        target: the first target's sprite (its twins look like it); random if None.
+    """
+
+    backdrop_bgr: ImageBgr | None = None
+    target: Sprite | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +111,7 @@ def render_sequence(
     frames: int = 90,
     size_wh: tuple[int, int] = (640, 360),
     options: SceneOptions | None = None,
+    props: Props | None = None,
 ) -> Iterator[SceneFrame]:
     """Render a video with exact masks, frame by frame.
 
@@ -97,6 +122,7 @@ def render_sequence(
         frames: how many, at least 1; keyframe times are shares of this length.
         size_wh: width and height, at least 64 px each.
         options: what happens (`scenario(name)` for ready-made ones); the defaults if None.
+        props: looks that are given; all at random if None.
 
     Raises:
         ValueError: an argument out of range.
@@ -106,7 +132,7 @@ def render_sequence(
     if frames < 1:
         raise ValueError(f"frames must be at least 1, got {frames}")
     check_size("size_wh", size_wh, 64)
-    stage = _Stage(seed, frames, size_wh, options or SceneOptions())
+    stage = Stage(seed, frames, size_wh, options or SceneOptions(), props or Props())
     return (stage.frame(index) for index in range(frames))
 
 
@@ -114,7 +140,11 @@ class _Camera:
     """Pan, roll and shake of the view, as functions of time."""
 
     def __init__(
-        self, rng: np.random.Generator, options: SceneOptions, size_wh: tuple[int, int]
+        self,
+        rng: np.random.Generator,
+        options: SceneOptions,
+        size_wh: tuple[int, int],
+        duration: float,
     ) -> None:
         self.size_wh = size_wh
         width = size_wh[0]
@@ -123,17 +153,20 @@ class _Camera:
         self.roll = Waves.drift(rng, 1, peak=options.camera_roll)
         self.shake = Waves.tremor(rng, 2, peak=options.camera_shake * width)
         self.zoom = Waves.drift(rng, 1, peak=float(np.log(options.camera_zoom)))
+        self.path = options.camera_path
+        self.duration = duration
 
     def held(self, seconds: float) -> Matrix:
-        """3x3: how shake and roll move what the camera follows."""
-        middle = (self.size_wh[0] / 2, self.size_wh[1] / 2)
+        """3x3: how the camera's path, shake and roll move what the camera follows."""
+        width, height = self.size_wh
         shake_x, shake_y = self.shake(seconds)
+        key = _STILL if self.path is None else self.path.at(seconds / self.duration)
         return as_homography(
             similarity(
-                source_xy=middle,
-                target_xy=(middle[0] + shake_x, middle[1] + shake_y),
-                scale=1.0,
-                angle=float(self.roll(seconds)[0]),
+                source_xy=(width / 2, height / 2),
+                target_xy=(key.x * width + shake_x, key.y * height + shake_y),
+                scale=key.size,
+                angle=key.angle + float(self.roll(seconds)[0]),
             )
         )
 
@@ -160,7 +193,7 @@ class _Player:
         sprite: Sprite,
         side_px: float,
         start_xy: NDArray[np.float64],
-        stage: _Stage,
+        stage: Stage,
     ) -> None:
         options, self.size_wh = stage.options, stage.size_wh
         self.actor, self.sprite = actor, sprite
@@ -243,19 +276,27 @@ class _Player:
         return float(radius * self.scale) * 1.3
 
 
-class _Stage:
-    """Everything of a sequence that does not change from frame to frame."""
+class Stage:
+    """Everything of a sequence that does not change from frame to frame; see `render_sequence`."""
 
     def __init__(
-        self, seed: int, frames: int, size_wh: tuple[int, int], options: SceneOptions
+        self,
+        seed: int,
+        frames: int,
+        size_wh: tuple[int, int],
+        options: SceneOptions,
+        props: Props,
     ) -> None:
         rng = np.random.default_rng(seed)
-        self.seed, self.size_wh, self.options = seed, size_wh, options
+        self.seed, self.size_wh, self.options, self.props = seed, size_wh, options, props
         self.duration = max(frames - 1, 1) / options.frame_rate
         spare = (1.0 + 2.0 * (options.camera_pan + _BACKDROP_SPARE)) * options.camera_zoom
         backdrop_wh = (int(size_wh[0] * spare), int(size_wh[1] * spare))
-        self.backdrop = random_backdrop(rng, backdrop_wh, clutter=options.clutter)
-        self.camera = _Camera(rng, options, size_wh)
+        if props.backdrop_bgr is None:
+            self.backdrop = random_backdrop(rng, backdrop_wh, clutter=options.clutter)
+        else:
+            self.backdrop = uint8(cv2.resize(props.backdrop_bgr, backdrop_wh))
+        self.camera = _Camera(rng, options, size_wh, self.duration)
         self.light = Waves.drift(rng, 1, peak=float(-np.log1p(-options.light)))
         self.blur = options.defocus * rng.random()
         self._free_columns: list[float] = []
@@ -265,21 +306,37 @@ class _Stage:
         """Render one frame."""
         seconds = index / self.options.frame_rate
         image = self._scenery(seconds)
+        drawn = self._project(seconds)
+        for each in drawn.values():
+            each.draw(image)
+        masks, shares = self._truth(drawn)
+        return SceneFrame(index, seconds, self._photograph(image, index, seconds), masks, shares)
+
+    def visible_share(self, index: int) -> dict[int, float]:
+        """What `frame(index)` says of the visible shares, without rendering it."""
+        return self._truth(self._project(index / self.options.frame_rate))[1]
+
+    def _project(self, seconds: float) -> dict[_Player, _Drawn]:
+        """Every actor as it lies in the image, the farthest first."""
+        ordered = sorted(self.players, key=lambda player: player.actor.role)
+        return {player: self._place(player, seconds) for player in ordered}
+
+    def _truth(self, drawn: Mapping[_Player, _Drawn]) -> tuple[dict[int, Mask], dict[int, float]]:
+        """Mask and visible share of each target."""
         visible: dict[int, Alpha] = {}
         whole: dict[int, float] = {}
         target_ids = self._target_ids()
-        for player in sorted(self.players, key=lambda player: player.actor.role):
-            drawn = self._draw(image, player, seconds)
-            visible = {known: cover(alpha, drawn.coverage) for known, alpha in visible.items()}
+        for player, each in drawn.items():
+            visible = {known: cover(alpha, each.coverage) for known, alpha in visible.items()}
             if player in target_ids:
-                visible[target_ids[player]] = drawn.coverage
-                whole[target_ids[player]] = drawn.area
+                visible[target_ids[player]] = each.coverage
+                whole[target_ids[player]] = each.area
         masks = {known: inside(visible[known]) for known in sorted(visible)}
         shares = {
             known: min(1.0, float(np.count_nonzero(mask)) / max(whole[known], 1.0))
             for known, mask in masks.items()
         }
-        return SceneFrame(index, seconds, self._photograph(image, index, seconds), masks, shares)
+        return masks, shares
 
     def _target_ids(self) -> dict[_Player, int]:
         targets = [player for player in self.players if player.actor.role is Role.TARGET]
@@ -298,6 +355,8 @@ class _Stage:
                 sprite = random_block(rng, canvas=_canvas(side))
                 largest = first.reach() * self.options.zoom * _largest_size(first.actor)
                 side = 2.0 * _COVER_MARGIN * largest * actor.size
+            elif first is None and self.props.target is not None:
+                sprite = self.props.target
             else:
                 contrast = self.options.contrast
                 sprite = random_sprite(rng, canvas=_canvas(side), contrast=contrast)
@@ -342,8 +401,8 @@ class _Stage:
         half = self.options.shutter / self.options.frame_rate / 2
         return seconds - half, seconds + half
 
-    def _draw(self, image: ImageBgr, player: _Player, seconds: float) -> _Drawn:
-        """Draw an actor with its motion blur, in place; its sharp coverage in the image."""
+    def _place(self, player: _Player, seconds: float) -> _Drawn:
+        """An actor in the image with its motion blur, and its sharp coverage."""
         color, alpha = player.looks(seconds)
         matrix = player.place(seconds, self.duration, self.camera)
         opened, closed = self._exposure(seconds)
@@ -360,18 +419,16 @@ class _Stage:
         layer = warp_layer(color, alpha, matrix, self.size_wh, margin_px=margin)
         if layer is not None:
             coverage[layer.window] = layer.alpha
-            blurred = Layer(
-                layer.window,
-                motion_blur(layer.color, shift),
-                motion_blur(layer.alpha, shift, outside=0),
-            )
-            draw_layer(image, blurred)
-        return _Drawn(coverage, area)
+        return _Drawn(coverage, area, layer, shift)
 
     def _photograph(self, image: ImageBgr, index: int, seconds: float) -> ImageBgr:
         """Light, focus, noise, compression."""
         image = defocus(image, self.blur)
-        image = relight(image, gain=float(np.exp(self.light(seconds)[0])))
+        gain = float(np.exp(self.light(seconds)[0]))
+        if self.options.light_path:
+            times, gains = zip(*self.options.light_path, strict=True)
+            gain *= float(np.interp(seconds / self.duration, times, gains))
+        image = relight(image, gain=gain)
         # Every frame has noise of its own, whichever frames were rendered before.
         rng = np.random.default_rng([self.seed, index])
         noise = white_noise(rng, self.size_wh, channels=3)
@@ -383,10 +440,30 @@ class _Stage:
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """Sharp coverage of a drawn actor in the image, and its whole area in px^2."""
+    """An actor in the image.
+
+    Attributes:
+        coverage: (H, W) uint8, sharp.
+        area: its whole area in px^2.
+        layer: its pixels, None where nothing of it lies in the image.
+        shift_xy: the way in px that it makes while the shutter is open.
+    """
 
     coverage: Alpha
     area: float
+    layer: Layer | None
+    shift_xy: tuple[float, float]
+
+    def draw(self, image: ImageBgr) -> None:
+        """Draw it with its motion blur, in place."""
+        if self.layer is None:
+            return
+        blurred = Layer(
+            self.layer.window,
+            motion_blur(self.layer.color, self.shift_xy),
+            motion_blur(self.layer.alpha, self.shift_xy, outside=0),
+        )
+        draw_layer(image, blurred)
 
 
 def _area_scale(matrix: Matrix, at_xy: tuple[float, float]) -> float:

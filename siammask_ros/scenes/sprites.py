@@ -13,6 +13,7 @@ import numpy as np
 from siammask_ros.scenes.arrays import (
     Alpha,
     ImageBgr,
+    Mask,
     Matrix,
     chance,
     check_size,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _CLUTTER_SIZE = (0.08, 0.45)
 """Range of the size of clutter, share of the shorter side."""
 _DIAGONAL = 1.42
+_CUT_MARGIN = 1.1
+"""Side of a cut-out's canvas as a multiple of its longer side."""
 
 CANVAS = 144
 """Default side of a sprite's canvas, px."""
@@ -140,6 +143,38 @@ def random_sprite(
     depth = [0.0 if i == 0 else rng.normal() for i in range(len(parts))]
     order = tuple(int(i) for i in np.argsort(depth, kind="stable"))
     return Sprite(parts, colors, order)
+
+
+def cut_out(image_bgr: ImageBgr, mask: Mask) -> Sprite:
+    """A sprite from a picture and the mask of what is to be cut out of it: its largest part.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        mask: (H, W) bool.
+
+    Raises:
+        ValueError: they differ in size, or the mask's largest part has no area.
+    """
+    if mask.shape != image_bgr.shape[:2]:
+        raise ValueError(f"mask {mask.shape} and image {image_bgr.shape} differ in size")
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(contours, key=cv2.contourArea, default=None)
+    if largest is None or cv2.contourArea(largest) <= 0:
+        raise ValueError("the mask has no area to cut out")
+    x, y, w, h = cv2.boundingRect(largest)
+    side = int(np.ceil(max(w, h) * _CUT_MARGIN))
+    left, top = x + (w - side) // 2, y + (h - side) // 2
+    full = (
+        (max(-top, 0), max(top + side - mask.shape[0], 0)),
+        (max(-left, 0), max(left + side - mask.shape[1], 0)),
+        (0, 0),
+    )
+    padded = np.pad(image_bgr, full, mode="edge")
+    corner_y, corner_x = max(top, 0), max(left, 0)
+    color = np.ascontiguousarray(padded[corner_y : corner_y + side, corner_x : corner_x + side])
+    # Pixel centres are whole numbers, and the canvas spans -0.5 to side - 0.5.
+    outline = (largest[:, 0].astype(np.float64) - (left, top) + 0.5) / side
+    return Sprite((Part(outline),), (color,), (0,))
 
 
 def look_alike(rng: np.random.Generator, sprite: Sprite) -> Sprite:
