@@ -28,6 +28,7 @@ COMMANDS = [
     ["eval"],
     ["eval", "davis"],
     ["eval", "representation"],
+    ["eval", "scenarios"],
     ["train"],
     ["bench"],
     ["weights"],

@@ -7,18 +7,24 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from tiny_data import write_davis
 
+from siammask_ros import cli
 from siammask_ros.evaluation.protocol import LabelledFrame
 from siammask_ros.evaluation.scenario_clips import (
     DAVIS_EVENTS,
     CutOut,
     DavisClip,
     RenderedClip,
+    choose_clips,
     davis_clips,
     paint_out,
 )
@@ -41,8 +47,10 @@ from siammask_ros.evaluation.scenarios import (
 from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.longterm import TargetResult, TargetStatus
 from siammask_ros.masks import ImageRegion
-from siammask_ros.scenes import SCENARIOS, SceneFrame, random_texture
+from siammask_ros.network import build_network, save_network
+from siammask_ros.scenes import LIFE_SCENARIOS, SCENARIOS, SceneFrame, random_texture
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 SMALL = (160, 120)
 STATES = {"T": TargetStatus.TRACKING, "U": TargetStatus.UNCERTAIN, "L": TargetStatus.LOST}
 
@@ -360,6 +368,78 @@ def test_a_rendered_clip_can_show_real_things():
     inner = cv2.erode(first.masks[1].astype(np.uint8), np.ones((5, 5))) > 0
     assert redness(first.image_bgr, inner) > 350
     assert not (next(plain.frames()).image_bgr == first.image_bgr).all()
+
+
+def test_clips_are_chosen_by_name():
+    names = [(each.scenario, each.name) for each in choose_clips(["light", "scale_4"], 2)]
+    assert names == [("light", "0"), ("light", "1"), ("scale_4", "0"), ("scale_4", "1")]
+    assert {each.scenario for each in choose_clips([], 1)} == set(LIFE_SCENARIOS)
+    both = choose_clips([], 1, [Striped()])
+    assert {each.scenario for each in both[len(LIFE_SCENARIOS) :]} == {
+        f"davis_{event}" for event in DAVIS_EVENTS
+    }
+    (gap,) = choose_clips(["davis_gap"], 3, [Striped()])
+    assert gap.name == "striped"
+    pair = [Striped(), Striped("other")]
+    assert [each.name for each in choose_clips(["light"], 3, pair, cut_outs=True)] == [
+        "0-striped",
+        "1-other",
+        "2-striped",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "seeds", "sequences", "words"),
+    [
+        (["fog"], 1, [], "fog"),
+        (["davis_gap"], 1, [], "need a DAVIS folder"),
+        ([], 0, [], "no clips"),
+        (["light"], 1, [Striped()], "two sequences"),
+    ],
+)
+def test_clips_that_cannot_be_made_are_refused(wanted, seeds, sequences, words):
+    with pytest.raises(ValueError, match=words):
+        choose_clips(wanted, seeds, sequences, cut_outs=bool(sequences))
+
+
+def test_the_page_names_every_scenario_and_its_length():
+    page = (REPOSITORY / "docs" / "scenarios.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| .* \| (\d+) \|$", page, re.MULTILINE))
+    assert {name: int(frames) for name, frames in rows.items()} == {
+        name: SCENARIOS[name].frames for name in LIFE_SCENARIOS
+    }
+    for event in DAVIS_EVENTS:
+        assert f"| `davis_{event}` |" in page
+
+
+def test_the_command_follows_real_video(tmp_path, capsys):
+    write_davis(tmp_path / "davis", frames=4)
+    torch.manual_seed(0)
+    weights = tmp_path / "random.pth"
+    save_network(build_network("compact"), weights, metadata={})
+    options = ["--davis", tmp_path / "davis", "--sequences", "first", "--weights", weights]
+    out = tmp_path / "report"
+    assert command("--scenario", "davis_plain", "--threads", 1, *options, "--output", out) == 0
+    assert "| davis_plain | 1 |" in capsys.readouterr().out
+    assert sorted(path.name for path in out.iterdir()) == [
+        "frames.csv",
+        "scenarios.csv",
+        "scenarios.json",
+        "scenarios.md",
+        "worst.png",
+    ]
+    assert len(list(csv.DictReader((out / "frames.csv").open()))) == 3
+    assert command("--scenario", "fog") == 2
+    assert "fog" in " ".join(capsys.readouterr().err.split())
+    assert command("--scenario", "davis_gap") == 2
+    assert command("--davis", tmp_path / "nowhere") == 2
+
+
+def command(*arguments):
+    """Exit status of `siammask eval scenarios` in this process."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["eval", "scenarios", *map(str, arguments)])
+    return caught.value.code or 0
 
 
 @dataclass(frozen=True)

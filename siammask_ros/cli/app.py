@@ -14,6 +14,7 @@ from siammask_ros.cli.bench import bench
 from siammask_ros.cli.common import EXIT_INTERRUPTED, complain
 from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
+from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
 from siammask_ros.cli.track import track
 from siammask_ros.cli.train import train
 
@@ -106,6 +107,11 @@ _offer(
     evaluate_app,
     evaluate_representation,
     "eval representation VOT2016 --masks RESULTS --output report",
+)
+_offer(
+    evaluate_app,
+    evaluate_scenarios,
+    "eval scenarios --seeds 5 --davis DAVIS --output report",
 )
 _offer(weights_app, weights.list_weights, "weights list")
 _offer(weights_app, weights.fetch_weights, "weights fetch SiamMask_DAVIS")

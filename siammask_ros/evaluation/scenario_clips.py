@@ -11,10 +11,17 @@ import cv2
 import numpy as np
 
 from siammask_ros.evaluation.protocol import LabelledFrame
-from siammask_ros.scenes import SCENARIOS, Props, SceneFrame, cut_out, render_scenario
+from siammask_ros.scenes import (
+    LIFE_SCENARIOS,
+    SCENARIOS,
+    Props,
+    SceneFrame,
+    cut_out,
+    render_scenario,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from siammask_ros.evaluation.protocol import ImageBgr, LabelledSequence, Mask
 
@@ -31,6 +38,8 @@ _PAINT_MARGIN = 0.06
 """What is painted out around the mask, share of the shorter side: shadows, blur, loose hair."""
 _PAINT_RADIUS = 5
 _DAVIS_RATE = 24.0
+_PAIR = 2
+"""Sequences of a cut-out: a target and a backdrop."""
 
 
 class LifeClip(Protocol):
@@ -170,9 +179,56 @@ class DavisClip:
             yield LabelledFrame(image, np.zeros_like(frame.mask))
 
 
-def davis_clips(sequences: list[LabelledSequence]) -> list[DavisClip]:
+def davis_clips(sequences: Sequence[LabelledSequence]) -> list[DavisClip]:
     """Every sequence with every event."""
     return [DavisClip(sequence, event) for event in DAVIS_EVENTS for sequence in sequences]
+
+
+def choose_clips(
+    wanted: Sequence[str],
+    seeds: int,
+    sequences: Sequence[LabelledSequence] = (),
+    *,
+    cut_outs: bool = False,
+) -> list[LifeClip]:
+    """Clips of scenarios, rendered ones for each seed, and of real video.
+
+    Args:
+        wanted: names of rendered scenarios, and `davis_` with an event; if empty, those of a
+            target's life, and every event if there are sequences.
+        seeds: rendered clips of each scenario, seeds 0, 1, ...
+        sequences: real video.
+        cut_outs: render real targets on real frames: the target of each sequence in turn, and the
+            next sequence behind it.
+
+    Raises:
+        ValueError: an unknown name, nothing to run, or not the sequences that are needed.
+    """
+    events = tuple(f"davis_{event}" for event in DAVIS_EVENTS)
+    names = tuple(wanted) or (*LIFE_SCENARIOS, *(events if sequences else ()))
+    known = (*SCENARIOS, *events)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"unknown scenario {', '.join(unknown)}, there are {', '.join(known)}")
+    if not sequences and set(events).intersection(names):
+        raise ValueError("scenarios of real video need a DAVIS folder")
+    if cut_outs and len(sequences) < _PAIR:
+        raise ValueError("cut-outs need a DAVIS folder with two sequences at least")
+    looks = [_cut_out_of(sequences, seed) if cut_outs else None for seed in range(seeds)]
+    clips: list[LifeClip] = [
+        RenderedClip(name, seed, looks=looks[seed])
+        for name in names
+        if name in SCENARIOS
+        for seed in range(seeds)
+    ]
+    clips += [clip for clip in davis_clips(sequences) if clip.scenario in names]
+    if not clips:
+        raise ValueError(f"no clips to run: {seeds} seeds and {len(sequences)} sequences")
+    return clips
+
+
+def _cut_out_of(sequences: Sequence[LabelledSequence], seed: int) -> CutOut:
+    return CutOut(sequences[seed % len(sequences)], sequences[(seed + 1) % len(sequences)])
 
 
 def paint_out(image_bgr: ImageBgr, mask: Mask) -> ImageBgr:

@@ -1,0 +1,110 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`siammask eval scenarios`: losses, returns and ids in clips made for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from siammask_ros.cli.common import (
+    DeviceOption,
+    Preset,
+    PresetOption,
+    ThreadsOption,
+    WeightsOption,
+    load_follower,
+    progress_bar,
+    say_all,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siammask_ros.evaluation import LifeClip
+
+
+def evaluate_scenarios(
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario",
+            "-s",
+            help="A rendered scenario, or davis_plain, davis_gap, davis_painted_out. Repeatable; "
+            "by default all that a target's life is about.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=0, help="Clips of each rendered scenario.")
+    ] = 3,
+    davis: Annotated[
+        Path | None, typer.Option("--davis", help="DAVIS folder, for the clips of real video.")
+    ] = None,
+    sequences: Annotated[
+        str,
+        typer.Option(
+            "--sequences",
+            help="DAVIS sequences, separated by commas; by default those that the bundled "
+            "network was not trained on.",
+        ),
+    ] = "",
+    cut_outs: Annotated[  # noqa: FBT002 - typer calls it by name
+        bool,
+        typer.Option(
+            "--cut-outs", help="Render real targets, cut out of the DAVIS folder, on real frames."
+        ),
+    ] = False,
+    weights: WeightsOption = "compact",
+    preset: PresetOption = Preset.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for tables, traces and the worst clip."),
+    ] = None,
+) -> None:
+    """How soon a loss is said, how soon a target is back, and whether it is the right one."""
+    from siammask_ros import evaluation
+
+    clips = _clips(scenario or [], seeds, davis, sequences, cut_outs=cut_outs)
+    follower = load_follower(weights, preset, device, threads)
+    worst = evaluation.WorstClip()
+    with progress_bar("frames", sum(len(clip) - 1 for clip in clips)) as advance:
+
+        def on_frame(clip: LifeClip, frame: object, results: object) -> None:
+            if output is not None:
+                worst.on_frame(clip, frame, results)  # type: ignore[arg-type]
+            advance(frame)
+
+        report = evaluation.run_scenarios(
+            clips,
+            follower,
+            tracker_name=Path(weights).stem,
+            on_frame=on_frame,
+            on_clip=worst.on_clip,
+        )
+    typer.echo(evaluation.life_markdown(report))
+    if output is not None:
+        say_all(evaluation.write_life(output, report, worst.sheet()))
+
+
+def _clips(
+    wanted: Sequence[str], seeds: int, davis: Path | None, sequences: str, *, cut_outs: bool
+) -> list[LifeClip]:
+    """The clips that the options name.
+
+    Raises:
+        typer.BadParameter: an unknown scenario or sequence, or a folder that is missing.
+    """
+    from siammask_ros import evaluation
+
+    try:
+        found = []
+        if davis is not None:
+            names = [name for name in sequences.split(",") if name]
+            found = evaluation.read_davis(davis, names or evaluation.HELD_OUT)
+        return evaluation.choose_clips(wanted, seeds, found, cut_outs=cut_outs)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
