@@ -7,8 +7,9 @@ Names are loaded on first use, so that importing the package costs nothing and h
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from siammask_ros.lazy import names_of
 
 if TYPE_CHECKING:
     from siammask_ros.network import build_network, load_network
@@ -31,15 +32,7 @@ _HOMES = {
     "build_network": "siammask_ros.network",
     "load_network": "siammask_ros.network",
 }
-
-
-def __getattr__(name: str) -> object:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    exported: object = getattr(importlib.import_module(home), name)
-    return exported
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

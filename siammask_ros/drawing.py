@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from siammask_ros.target_status import TargetStatus
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -42,26 +44,22 @@ class StateStyle:
     """How a target of one state is drawn.
 
     Attributes:
-        name: the word shown behind the confidence; empty for the ordinary state.
         tint: share of the target's colour on its mask, 0 to 1.
         dash: length of a dash as a multiple of the line's thickness; 0 is a solid line.
         placed: False where the target has no position to draw at (it is listed in a corner).
     """
 
-    name: str
     tint: float
     dash: int
     placed: bool
 
 
 STATE_STYLES: dict[int, StateStyle] = {
-    0: StateStyle(name="INITIALIZING", tint=0.22, dash=2, placed=True),
-    1: StateStyle(name="", tint=0.40, dash=0, placed=True),
-    2: StateStyle(name="UNCERTAIN", tint=0.22, dash=5, placed=True),
-    3: StateStyle(name="LOST", tint=0.0, dash=0, placed=False),
+    TargetStatus.INITIALIZING: StateStyle(tint=0.22, dash=2, placed=True),
+    TargetStatus.TRACKING: StateStyle(tint=0.40, dash=0, placed=True),
+    TargetStatus.UNCERTAIN: StateStyle(tint=0.22, dash=5, placed=True),
+    TargetStatus.LOST: StateStyle(tint=0.0, dash=0, placed=False),
 }
-"""By the state's number, the same as in `TargetStatus` and `siammask_msgs/RotatedBox`."""
-TRACKING = 1
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class OverlayItem:
 
     Attributes:
         target_id: the target's id; it alone decides the colour.
-        state: 0 INITIALIZING, 1 TRACKING, 2 UNCERTAIN, 3 LOST.
+        state: number of a `TargetStatus`.
         confidence: 0 to 1; NaN is shown as a dash.
         label: the user's word for the target, may be empty.
         corners: (4, 2) rotated box in image pixels, top-left of its own frame first; or None.
@@ -80,7 +78,7 @@ class OverlayItem:
     """
 
     target_id: int
-    state: int = TRACKING
+    state: int = TargetStatus.TRACKING
     confidence: float = float("nan")
     label: str = ""
     corners: NDArray[Any] | None = None
@@ -210,8 +208,8 @@ def _caption(item: OverlayItem) -> str:
         words.append(_plain(item.label))
     if style.placed:
         words.append(f"{item.confidence:.2f}" if np.isfinite(item.confidence) else "-")
-    if style.name:
-        words.append(style.name)
+    if item.state != TargetStatus.TRACKING:
+        words.append(TargetStatus(item.state).name)
     if not style.placed and item.age > 0:
         words.append(f"for {item.age}")
     return " ".join(words)

@@ -16,7 +16,8 @@ from itertools import product
 from typing import NamedTuple
 
 from siammask_ros.geometry import Box, box_iou
-from siammask_ros.longterm import Sighting, TargetStatus
+from siammask_ros.longterm import Sighting
+from siammask_ros.target_status import TargetStatus
 
 POLICIES = ("manual", "first", "best_class", "all")
 MAX_QUESTIONS = 16

@@ -15,13 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from siammask_ros.geometry import box_iou
+from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,18 +32,6 @@ if TYPE_CHECKING:
 
 MAX_TARGETS = 255
 """Ids are the values of an 8-bit label image, 0 is the background."""
-
-
-class TargetStatus(IntEnum):
-    """State of a target; the numbers are those of `siammask_msgs/RotatedBox`."""
-
-    INITIALIZING = 0
-    """Started, but no frame has been processed since."""
-    TRACKING = 1
-    UNCERTAIN = 2
-    """Still followed, but the evidence is weak."""
-    LOST = 3
-    """Not followed any more, searched for."""
 
 
 class BatchTracker(Protocol):

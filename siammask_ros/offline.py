@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from siammask_ros.drawing import Image, OverlayItem
-from siammask_ros.longterm import MAX_TARGETS, Target, TargetResult, TargetStatus
+from siammask_ros.longterm import MAX_TARGETS, Target, TargetResult
 from siammask_ros.results import ResultRow
+from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

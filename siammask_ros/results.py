@@ -5,20 +5,17 @@
 from __future__ import annotations
 
 import csv
-import os
-import tempfile
+import io
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siammask_ros.files import write_whole
+from siammask_ros.target_status import TargetStatus
+
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
-
-STATE_NAMES = ("INITIALIZING", "TRACKING", "UNCERTAIN", "LOST")
-"""By the state's number, the same as in `TargetStatus` and `siammask_msgs/RotatedBox`."""
-
-
-ORDINARY_STATE = "TRACKING"
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,7 @@ class ResultRow:
         frame: number of the frame in it, from 0.
         time_s: the frame's time in seconds since the first row's frame.
         target_id, label: the target, and the word given for it.
-        state: one of `STATE_NAMES`.
+        state: name of a `TargetStatus`.
         confidence: 0 to 1.
         center_x, center_y, size_x, size_y, theta: rotated box, theta in radians, clockwise on
             screen; zeros where the target has none.
@@ -71,26 +68,18 @@ def frame_caption(rows: Iterable[ResultRow], frame: int) -> str:
     for row in rows:
         if row.frame == frame:
             name = row.label or f"#{row.target_id}"
-            state = "" if row.state == ORDINARY_STATE else f" {row.state.lower()}"
+            state = "" if row.state == TargetStatus.TRACKING.name else f" {row.state.lower()}"
             words.append(f"{name} {row.confidence:.2f}{state}")
     return "   ".join(words)
 
 
 def write_results(path: str | os.PathLike[str], rows: Iterable[ResultRow]) -> None:
     """Write the rows as CSV with a header line; the file appears only when it is complete."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow([f.name for f in fields(ResultRow)])
-            writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
-        Path(partial).chmod(0o644)
-        Path(partial).replace(target)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow([f.name for f in fields(ResultRow)])
+    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+    write_whole(Path(path), text.getvalue())
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:

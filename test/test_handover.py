@@ -16,7 +16,8 @@ from siammask_ros.handover import (
     match,
     recovered,
 )
-from siammask_ros.longterm import Sighting, TargetStatus
+from siammask_ros.longterm import Sighting
+from siammask_ros.target_status import TargetStatus
 
 HERE = Box(10, 10, 40, 30)
 THERE = Box(200, 100, 40, 30)

@@ -31,8 +31,9 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Empty, Header
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
-from siammask_ros.results import STATE_NAMES, ResultRow, write_results
+from siammask_ros.results import ResultRow, write_results
 from siammask_ros.ros.video_camera import END_OF_STREAM, NANOSECONDS, SENT_QOS
+from siammask_ros.target_status import TargetStatus
 from siammask_ros.video import VideoWriter
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def to_row(
         time_s,
         box.target_id,
         box.label,
-        STATE_NAMES[box.state],
+        TargetStatus(box.state).name,
         box.confidence,
         box.center_x,
         box.center_y,

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from siammask_ros.geometry import validate_box_xywh
-from siammask_ros.longterm import MAX_TARGETS, TargetResult, TargetStatus
+from siammask_ros.longterm import MAX_TARGETS, TargetResult
 from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
+from siammask_ros.target_status import TargetStatus
 
 BYTES_PER_MEGABYTE = 1_000_000
 

@@ -7,8 +7,9 @@ Names are loaded on first use, so that importing the package costs nothing.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from siammask_ros.lazy import names_of
 
 if TYPE_CHECKING:
     from siammask_ros.training.config import TrainingConfig, load_training_config
@@ -24,12 +25,4 @@ _HOMES = {
     "load_training_config": "siammask_ros.training.config",
     "train": "siammask_ros.training.loop",
 }
-
-
-def __getattr__(name: str) -> object:
-    try:
-        home = _HOMES[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    exported: object = getattr(importlib.import_module(home), name)
-    return exported
+__getattr__ = names_of(__name__, _HOMES)

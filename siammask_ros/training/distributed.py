@@ -56,13 +56,12 @@ class Processes:
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum of a tensor over all processes, without gradient, the same in each."""
-        joint = value.detach().clone()
-        if self.count > 1:
-            distributed.all_reduce(joint)
-        return joint
+        return _summed(value.detach())
 
     def any(self, flag: bool) -> bool:  # noqa: FBT001 - any(flag) reads as it should
         """Whether a flag is set in any process."""
+        if self.count == 1:
+            return flag
         return bool(self.sum(torch.tensor(float(flag), device=self.device)))
 
     def from_main(self, value: ValueT) -> ValueT:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from siammask_ros.anchors import AnchorGrid
 from siammask_ros.geometry import FloatArray, box_iou_xyxy
-from siammask_ros.network.heads import CENTER_MARGIN, NARROW_MAP
+from siammask_ros.network.heads import CENTER_MARGIN, NARROW_MAP, RESPONSE_LOSS
 
 if TYPE_CHECKING:
     from siammask_ros.training.config import LossConfig
@@ -61,8 +61,6 @@ class TrainingGrid:
     """Side of a mask window, that of the exemplar patch."""
     _PATCH_BORDER: ClassVar[int] = 7
     """A backbone map has (patch - 7) / 8 columns: 15 for 127 pixels, 31 for 255."""
-    _BRANCH_BORDER: ClassVar[int] = 6
-    """Columns lost to the branch's 3x3 convolution (2) and the 5x5 kernel (4)."""
 
     def __post_init__(self) -> None:
         # An odd number of columns, else no response is at the centre.
@@ -80,7 +78,7 @@ class TrainingGrid:
         width = (self.search_size - self._PATCH_BORDER) // self.STRIDE
         if width < NARROW_MAP:  # the adjust layer cuts it like the exemplar's
             width -= 2 * CENTER_MARGIN
-        return width - self._BRANCH_BORDER
+        return width - RESPONSE_LOSS
 
     @cached_property
     def anchors(self) -> AnchorGrid:

@@ -155,9 +155,9 @@ def total_loss(
 def joint_parts(
     parts: LossParts, sum_over_processes: Callable[[Tensor], Tensor] = _alone
 ) -> LossParts:
-    """The losses of the joint batch, without gradients: what a log should show."""
+    """The losses of the joint batch on the host, without gradients: what a log should show."""
     flat = [number.detach().float() for term in parts for number in term]
-    sums = _summed(flat, sum_over_processes)
+    sums = _summed(flat, lambda numbers: sum_over_processes(numbers).cpu())  # copied once
     return LossParts(*(LossTerm(*sums[i : i + 2]) for i in range(0, len(sums), 2)))
 
 

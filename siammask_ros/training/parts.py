@@ -59,7 +59,7 @@ def trained_groups(network: nn.Module, config: TrainingConfig) -> list[dict[str,
     return groups
 
 
-def set_trained(network: nn.Module, config: TrainingConfig, epoch: float) -> bool:
+def set_trained(network: nn.Module, config: TrainingConfig, epoch: float) -> None:
     """Let gradients flow to the parts that train at an epoch, and to no other.
 
     Args:
@@ -67,19 +67,12 @@ def set_trained(network: nn.Module, config: TrainingConfig, epoch: float) -> boo
         config: its `trained` says which parts.
         epoch: since the start of the run, fractions are allowed.
 
-    Returns:
-        Whether anything changed.
-
     Raises:
         ValueError: a part is not in the network, or two parts share a parameter.
     """
     modules = _modules_at(network, config, epoch)
-    changed = False
     for name, parameter in network.named_parameters():
-        trains = _is_in(name, modules)
-        changed |= parameter.requires_grad != trains
-        parameter.requires_grad_(trains)
-    return changed
+        parameter.requires_grad_(_is_in(name, modules))
 
 
 def set_modes(network: nn.Module, config: TrainingConfig, epoch: float) -> None:

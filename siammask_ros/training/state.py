@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import pickle
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 import yaml
 
-from siammask_ros.files import write_whole
+from siammask_ros.files import whole_file, write_whole
 from siammask_ros.training.config import TrainingConfig
 
 FORMAT = "siammask_ros/training/1"
@@ -45,22 +44,15 @@ def write_state(path: Path, config: TrainingConfig, content: Mapping[str, object
     """Write a run's state so that the file is there whole or, after an error, as it was.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; missing folders are made.
         config: what the state belongs to.
         content: tensors, numbers, text, and lists and dicts of them.
     """
     settings = json.dumps(_flat(config))
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            torch.save({"format": FORMAT, "settings": settings, **content}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        torch.save({"format": FORMAT, "settings": settings, **content}, stream)
+        stream.flush()
+        os.fsync(stream.fileno())  # a run goes on from it after a power failure too
 
 
 def read_state(path: Path, config: TrainingConfig) -> dict[str, Any]:

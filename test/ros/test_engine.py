@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from siammask_ros.longterm import TargetResult, TargetStatus
+from siammask_ros.longterm import TargetResult
 from siammask_ros.ros.engine import (
     EngineOptions,
     RequestError,
@@ -19,6 +19,7 @@ from siammask_ros.ros.engine import (
     TrackingEngine,
     assign_ids,
 )
+from siammask_ros.target_status import TargetStatus
 
 BOX = (10.0, 10.0, 20.0, 20.0)
 PATIENCE_S = 10.0
