@@ -123,7 +123,8 @@ def read_foreground(path: str | os.PathLike[str]) -> NDArray[np.bool_]:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
         raise ValueError(f"not an image: {path}")
-    return np.asarray(pixels.any(axis=2))
+    black = (0, 0, 0)
+    return np.asarray(cv2.inRange(pixels, black, black) == 0)
 
 
 def encode_label_image(labels: Labels, palette: NDArray[np.uint8] = PALETTE) -> bytes:

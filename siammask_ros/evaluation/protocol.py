@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -122,8 +123,8 @@ class LabelledFrame(NamedTuple):
 
 def new_targets(labels: Labels | Mask, known: Container[int]) -> dict[int, Mask]:
     """Masks of the targets of a label image that are not known, by their numbers, rising."""
-    # Much faster than unique() over all pixels.
-    counts = np.bincount(labels.ravel(), minlength=1)
+    # A histogram, much faster than np.unique() over all pixels.
+    counts = cv2.calcHist([labels.view(np.uint8)], [0], None, [256], [0, 256])
     numbers = (np.flatnonzero(counts[1:]) + 1).tolist()
     return {number: labels == number for number in numbers if number not in known}
 
