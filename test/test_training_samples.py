@@ -259,6 +259,48 @@ def test_a_negative_never_searches_in_the_targets_own_scene() -> None:
         SampleDataset([box_only()], config, seed=0, length=1)[0]
 
 
+def test_a_vanished_target_leaves_the_background_it_was_pasted_onto(
+    davis_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {**STILL, "other_target_probability": 0.0, "vanished_probability": 1.0}
+    config = dataclasses.replace(only("negative_share", **options), photometric=NO_LIGHT)
+    dataset = SampleDataset(davis(davis_root), config, seed=0, length=12)
+    flat = np.full((127, 127, 3), 10, np.uint8), np.full((255, 255, 3), 10, np.uint8)
+    monkeypatch.setattr(dataset, "_backgrounds", lambda *_, **__: flat)
+    empty = 0
+    for index in range(12):
+        sample = dataset[index]
+        assert not sample.is_positive
+        assert not sample.mask.any()
+        assert sample.exemplar_patch[63, 63].min() > 30  # the target
+        if (sample.search_patch == 10).all():
+            empty += 1
+        else:
+            assert sample.search_patch[122:133, 122:133].min() > 30  # another one in its place
+    assert 2 < empty < 10
+
+
+def test_elsewhere_is_in_the_targets_own_image_and_shows_none_of_it() -> None:
+    options = {**STILL, "other_target_probability": 0.0, "elsewhere_probability": 1.0}
+    config = dataclasses.replace(only("negative_share", **options), photometric=NO_LIGHT)
+    source = box_only()
+    dataset = SampleDataset([source], config, seed=0, length=12)
+    for index in range(12):
+        sample = dataset[index]
+        assert not sample.is_positive
+        assert sample.exemplar_patch[63, 63, 0] == 200
+        assert sample.search_patch.max() < 100
+    whole = masked_target(np.zeros((90, 90, 3), np.uint8), np.ones((90, 90), bool))
+    filled = dataclasses.replace(source, clips=(Clip("only", (whole,), is_video=False),))
+    with pytest.raises(DatasetError, match="gave no sample"):
+        SampleDataset([filled], config, seed=0, length=1)[0]
+
+
+def test_negatives_of_more_than_all_kinds_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"at most, got 1\.1"):
+        SampleConfig(vanished_probability=0.6)
+
+
 def test_frames_without_the_target_are_drawn_again(davis_root: Path) -> None:
     (source,) = davis(davis_root)
     seen = source.clips[0].frames[0]

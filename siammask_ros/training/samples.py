@@ -4,8 +4,10 @@
 
 Three kinds are mixed. A *pair* takes both patches from two frames of one clip, or from one image
 that is augmented twice; a *composite* pastes the target, cut out by its mask, onto other
-backgrounds; a *negative* searches where the target is not. Pasted distractors and occluders may
-be added to each. A sample depends on nothing but the seed and its number.
+backgrounds; a *negative* searches where the target is not: round another target, in another
+background, in the background that the target was pasted onto, or elsewhere in its own image.
+Pasted distractors and occluders may be added to each. A sample depends on nothing but the seed and
+its number.
 """
 
 from __future__ import annotations
@@ -44,7 +46,11 @@ from siammask_ros.training.warp import (
 
 Float32Array = npt.NDArray[np.float32]
 _KINDS = ("pair", "composite", "negative")
+_NEGATIVES = ("other_target", "vanished", "elsewhere", "background")
 _HALF_COVERED = 127  # of 255
+_COVERED_PROBABILITY = 0.5
+"""Of vanished targets: those with another one in their place."""
+_PLACES_TRIED = 8
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,11 @@ class SampleConfig:
         pair_share: samples of two frames of a clip, or of one image twice.
         composite_share: samples of a cut-out target on other backgrounds.
         negative_share: samples whose search patch lacks the target. The three add up to 1.
-        other_target_probability: negatives that search round another target, of any source; the
-            others search in a background.
+        other_target_probability: negatives that search round another target, of any source.
+        vanished_probability: negatives whose target has vanished: it was pasted onto a background,
+            which is searched without it, in half of them with another target in its place.
+        elsewhere_probability: negatives that search a part of the target's own image where it is
+            not. What these three leave of the negatives search in any other background.
         rendered_target_probability: cut-outs, and targets of negatives, that are drawn instead.
         rendered_background_probability: backgrounds that are drawn instead.
         exemplar_shift: the exemplar's greatest shift, uniform.
@@ -102,6 +111,8 @@ class SampleConfig:
     composite_share: float = 0.35
     negative_share: float = 0.15
     other_target_probability: float = 0.5
+    vanished_probability: float = 0.0
+    elsewhere_probability: float = 0.0
     rendered_target_probability: float = 0.15
     rendered_background_probability: float = 0.2
     exemplar_shift: float = 4.0
@@ -141,11 +152,30 @@ class SampleConfig:
         shares = self.pair_share + self.composite_share + self.negative_share
         if not math.isclose(shares, 1.0, abs_tol=1e-6):
             raise ValueError(f"the shares of the samples must add up to 1, got {shares:.3g}")
+        if sum(self._negatives) > 1:
+            raise ValueError(
+                "other_target_probability, vanished_probability and elsewhere_probability "
+                f"must add up to 1 at most, got {sum(self._negatives):.3g}"
+            )
         for name in ("exemplar_size", "search_size", "max_distractors"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if max(self.exemplar_stretch, self.search_stretch) == 1:
             raise ValueError("a stretch must be below 1")
+
+    @property
+    def _negatives(self) -> tuple[float, float, float]:
+        """Shares of the kinds of negatives, but for those in other backgrounds."""
+        return (
+            self.other_target_probability,
+            self.vanished_probability,
+            self.elsewhere_probability,
+        )
+
+    def negative_kind(self, rng: np.random.Generator) -> str:
+        """Draw one of "other_target", "vanished", "elsewhere" and "background"."""
+        index = np.searchsorted(np.cumsum(self._negatives), rng.random(), side="right")
+        return _NEGATIVES[int(index)]
 
 
 @dataclass(frozen=True)
@@ -247,12 +277,13 @@ class SampleDataset(Dataset[Sample]):
             config.composite_share,
             config.distractor_probability,
             config.occluder_probability,
+            config.negative_share * config.vanished_probability,
         )
         pasted = max(*pasted_shares, float(not draws.has_pairs))
         if pasted > 0 and not draws.has_cutouts:
             raise ValueError(
-                "composites, distractors and occluders need targets with masks: "
-                "add a source, or set composite_share and the two probabilities to 0"
+                "composites, distractors, occluders and vanished targets need targets with masks: "
+                "add a source, or set composite_share and their probabilities to 0"
             )
         if max(config.composite_share, config.negative_share) > 0 and not draws.has_scenes:
             raise ValueError("composites and negatives need a source with a cutout_weight above 0")
@@ -311,20 +342,32 @@ class SampleDataset(Dataset[Sample]):
         )
 
     def _cut(
-        self, target: MaskedTarget, size: int, jitter: SimilarityJitter
+        self,
+        target: MaskedTarget,
+        size: int,
+        jitter: SimilarityJitter,
+        *,
+        center_xy: tuple[float, float] | None = None,
     ) -> tuple[Uint8Array, Uint8Array]:
-        """Cut the patch round a target; return it and its mask {0, 1}."""
-        warp = self._warp(target, size, jitter)
+        """Cut the patch round a target, or another place; return it and the target's mask."""
+        warp = self._warp(target, size, jitter, center_xy=center_xy)
         image = target.image_bgr
         border = tuple(cv2.mean(image)[:3])
         patch = warp_antialiased(image, warp, (size, size), border)
         return patch, _warp_mask(target, warp, size)
 
-    def _warp(self, target: MaskedTarget, size: int, jitter: SimilarityJitter) -> Affine:
+    def _warp(
+        self,
+        target: MaskedTarget,
+        size: int,
+        jitter: SimilarityJitter,
+        *,
+        center_xy: tuple[float, float] | None = None,
+    ) -> Affine:
         scale = self._config.exemplar_size / context_side(
             target.size_wh, self._config.context_amount
         )
-        return patch_warp(target.center_xy, scale, size, jitter)
+        return patch_warp(center_xy or target.center_xy, scale, size, jitter)
 
     def _pair_sample(self, rng: np.random.Generator, number: int) -> Sample | None:
         exemplar, search, _ = self._draws.pair(rng)
@@ -365,21 +408,81 @@ class SampleDataset(Dataset[Sample]):
         return self._finish(rng, sample)
 
     def _negative_sample(self, rng: np.random.Generator, number: int) -> Sample | None:
-        config = self._config
+        kind = self._config.negative_kind(rng)
+        jitters = self._jitters(rng)
+        patches: tuple[Uint8Array, Uint8Array] | None
+        if kind == "vanished":
+            patches = self._vanished(rng, *jitters)
+        elif kind == "elsewhere":
+            patches = self._elsewhere(rng, *jitters)
+        else:
+            patches = self._another_place(rng, *jitters, round_target=kind == "other_target")
+        if patches is None:
+            return None
+        mask = np.zeros((self._config.search_size, self._config.search_size), np.uint8)
+        return self._finish(rng, Sample(*patches, mask, _box(mask), False, False, number))
+
+    def _another_place(
+        self,
+        rng: np.random.Generator,
+        exemplar_jitter: SimilarityJitter,
+        search_jitter: SimilarityJitter,
+        *,
+        round_target: bool,
+    ) -> tuple[Uint8Array, Uint8Array] | None:
+        """A target, and a search round another one or in a background, never of its own scene."""
         target, _, scene = self._draws.scene_target(rng)
-        exemplar_jitter, search_jitter = self._jitters(rng)
-        exemplar_patch, _ = self._cut(target, config.exemplar_size, exemplar_jitter)
-        if rng.random() < config.other_target_probability:
+        exemplar_patch, _ = self._cut(target, self._config.exemplar_size, exemplar_jitter)
+        if round_target:
             other, _, other_scene = self._draws.scene_target(rng)
             if other_scene is not None and other_scene == scene:
                 return None
-            search_patch, _ = self._cut(other, config.search_size, search_jitter)
+            search_patch, _ = self._cut(other, self._config.search_size, search_jitter)
         else:
             _, search_patch = self._backgrounds(rng, avoid=scene)
             search_patch, _ = self._add_distractors(rng, search_patch, None)
-        mask = np.zeros((config.search_size, config.search_size), np.uint8)
-        sample = Sample(exemplar_patch, search_patch, mask, _box(mask), False, False, number)
-        return self._finish(rng, sample)
+        return exemplar_patch, search_patch
+
+    def _vanished(
+        self,
+        rng: np.random.Generator,
+        exemplar_jitter: SimilarityJitter,
+        search_jitter: SimilarityJitter,
+    ) -> tuple[Uint8Array, Uint8Array]:
+        """A composite whose search patch shows no target, or another one where it would be."""
+        target, _, scene = self._draws.cutout_pair(rng)
+        exemplar_patch, search_patch = self._backgrounds(rng, avoid=scene)
+        exemplar_patch, _ = self._paste_target(
+            rng,
+            exemplar_patch,
+            target,
+            self._config.exemplar_size,
+            exemplar_jitter,
+            bent=False,
+        )
+        search_patch, _ = self._add_distractors(rng, search_patch, None)
+        if rng.random() < _COVERED_PROBABILITY:
+            search_patch = self._paste_other(rng, search_patch, search_jitter.shift_xy)
+        return exemplar_patch, search_patch
+
+    def _elsewhere(
+        self,
+        rng: np.random.Generator,
+        exemplar_jitter: SimilarityJitter,
+        search_jitter: SimilarityJitter,
+    ) -> tuple[Uint8Array, Uint8Array] | None:
+        """A target, and a search in its own image that shows none of it."""
+        target, _, _ = self._draws.scene_target(rng)
+        exemplar_patch, _ = self._cut(target, self._config.exemplar_size, exemplar_jitter)
+        height, width = target.image_bgr.shape[:2]
+        for _ in range(_PLACES_TRIED):
+            x, y = rng.uniform(0.0, 1.0, 2) * [width, height]
+            search_patch, mask = self._cut(
+                target, self._config.search_size, search_jitter, center_xy=(float(x), float(y))
+            )
+            if not mask.any():
+                return exemplar_patch, search_patch
+        return None  # it fills its image
 
     def _backgrounds(
         self, rng: np.random.Generator, *, avoid: tuple[str, str] | None = None
@@ -453,7 +556,8 @@ class SampleDataset(Dataset[Sample]):
         if rng.random() >= self._config.distractor_probability:
             return patch, none
         for _ in range(int(rng.integers(1, self._config.max_distractors + 1))):
-            patch = self._paste_other(rng, patch, hidden_by=keep)
+            shift = rng.uniform(-0.5, 0.5, 2) * patch.shape[0]
+            patch = self._paste_other(rng, patch, shift, hidden_by=keep)
         return patch, none
 
     def _add_occluder(
@@ -476,12 +580,17 @@ class SampleDataset(Dataset[Sample]):
         return _blend(patch, cutout, alpha), visible
 
     def _paste_other(
-        self, rng: np.random.Generator, patch: Uint8Array, *, hidden_by: Uint8Array | None
+        self,
+        rng: np.random.Generator,
+        patch: Uint8Array,
+        shift_xy: Sequence[float] | npt.NDArray[np.float64],
+        *,
+        hidden_by: Uint8Array | None = None,
     ) -> Uint8Array:
+        """Paste another target, its centre shifted by pixels from the patch's centre."""
         other = self._draws.cutout(rng)
-        size = patch.shape[0]
-        jitter = self._loose_jitter(rng, rng.uniform(-0.5, 0.5, 2) * size)
-        cutout, alpha = self._cutout_layer(other, size, jitter)
+        jitter = self._loose_jitter(rng, shift_xy)
+        cutout, alpha = self._cutout_layer(other, patch.shape[0], jitter)
         if hidden_by is not None:
             around = cv2.dilate(hidden_by, np.ones((3, 3), np.uint8))
             alpha = np.where(around > 0, 0, alpha).astype(np.uint8)
@@ -489,7 +598,9 @@ class SampleDataset(Dataset[Sample]):
         return _blend(patch, cutout, alpha)
 
     @staticmethod
-    def _loose_jitter(rng: np.random.Generator, shift: npt.NDArray[np.float64]) -> SimilarityJitter:
+    def _loose_jitter(
+        rng: np.random.Generator, shift: Sequence[float] | npt.NDArray[np.float64]
+    ) -> SimilarityJitter:
         return SimilarityJitter(
             shift_xy=(float(shift[0]), float(shift[1])),
             scale=2.0 ** rng.normal(0.0, 0.4),
