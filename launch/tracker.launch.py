@@ -30,6 +30,11 @@ ARGUMENTS = (
     ("device", "", "auto, cpu, cuda or cuda:N"),
     ("image_transport", "", "raw or compressed"),
     ("processing", "", "realtime (newest frame) or every_frame"),
+    ("detections", "", "topic of a detector's boxes; {camera} as in image"),
+    ("detections_policy", "", "which detections start targets: manual, first, best_class or all"),
+    ("detections_class", "", "class of the detections that are read"),
+    ("click", "", "topic of clicks that start targets; {camera} as in image"),
+    ("max_targets", "", "targets that a camera may have"),
     ("params_file", "", "YAML file of parameters, read after config/tracker.yaml"),
     ("namespace", "", "namespace of the node"),
     ("use_sim_time", "", "true: take the time from /clock, for bags played with --clock"),
@@ -39,7 +44,12 @@ ARGUMENTS = (
 )
 """Name, default, description. An empty value leaves the parameter to the YAML files."""
 
-TEXT_PARAMETERS = ("weights", "device", "image_transport", "processing")
+TEXT_PARAMETERS = (
+    *("weights", "device", "image_transport", "processing"),
+    *("detections_policy", "detections_class"),
+)
+NUMBER_PARAMETERS = ("max_targets",)
+INPUT_TOPICS = ("image", "detections", "click")
 SWITCHES = ("autostart", "use_sim_time")
 DISPLAYED_TOPICS = ("overlay", "mask", "markers")
 
@@ -66,7 +76,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         name=NODE_NAME,
         namespace=values["namespace"],
         parameters=[*parameter_files, given_parameters(values, cameras)],
-        remappings=image_remappings(values["image"], cameras),
+        remappings=input_remappings(values, cameras),
         ros_arguments=["--log-level", values["log_level"]],
         output="screen",
         emulate_tty=True,
@@ -80,19 +90,27 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def given_parameters(values: dict[str, str], cameras: list[str]) -> dict[str, object]:
     """Return the parameters that the arguments set."""
     parameters: dict[str, object] = {name: values[name] for name in TEXT_PARAMETERS if values[name]}
+    parameters.update({name: int(values[name]) for name in NUMBER_PARAMETERS if values[name]})
     parameters.update({name: is_true(name, values[name]) for name in SWITCHES if values[name]})
     if cameras:
         parameters["cameras"] = cameras
     return parameters
 
 
-def image_remappings(image: str, cameras: list[str]) -> list[tuple[str, str]]:
-    """Map the node's image topics to those of the cameras."""
+def input_remappings(values: dict[str, str], cameras: list[str]) -> list[tuple[str, str]]:
+    """Map the topics that the node reads to those that are given."""
+    given = {name: values[name] for name in INPUT_TOPICS if values[name]}
     if not cameras:
-        return [("image", image)]
-    if "{camera}" not in image:
-        return []
-    return [(f"{name}/image", image.replace("{camera}", name)) for name in cameras]
+        return list(given.items())
+    for name, topic in given.items():
+        if "{camera}" not in topic and name != "image":
+            raise ValueError(f"{name}:={topic}: with several cameras it needs {{camera}} in it")
+    return [
+        (f"{camera}/{name}", topic.replace("{camera}", camera))
+        for name, topic in given.items()
+        if "{camera}" in topic
+        for camera in cameras
+    ]
 
 
 def transport_profile() -> list[SetEnvironmentVariable]:

@@ -12,7 +12,7 @@ one rather than a small one.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from siammask_ros.crop import ImageBgr
-    from siammask_ros.tracker import TrackerState, TrackResult
+    from siammask_ros.longterm import BatchTracker
+    from siammask_ros.tracker_state import TrackResult
 
 SIZES = 8
 """Squares tried round a click."""
@@ -37,20 +38,6 @@ SIZE_EXPONENT = 0.25
 this power of its area. Of 0, 0.25, 0.5, 0.75 and 1 it was the best on 30 DAVIS sequences."""
 SAME_BOX_IOU = 0.9
 """Boxes that overlap so much are one."""
-
-
-class BatchTracker(Protocol):
-    """What is needed of a tracker; `siammask_ros.tracker.SiamMaskTracker` has it."""
-
-    def initialize_batch(
-        self, targets: Sequence[tuple[ImageBgr, Sequence[float]]]
-    ) -> list[TrackerState]:
-        """States of targets given by image and box."""
-
-    def track_batch(
-        self, targets: Sequence[tuple[ImageBgr, TrackerState]]
-    ) -> list[tuple[TrackerState, TrackResult]]:
-        """New states and results, in one forward pass."""
 
 
 class _Trial(NamedTuple):

@@ -374,7 +374,8 @@ def test_output_topics_are_those_of_the_node():
 
 def test_services_are_those_of_the_node():
     calls = calls_in(tree_of("node"), "create_service")
-    created = {(f"`{call.args[1].value}`", call.args[0].id) for call in calls}
+    names = [ast.unparse(call.args[1]).strip("f'").replace("{prefix}", "~/") for call in calls]
+    created = {(f"`{name}`", call.args[0].id) for name, call in zip(names, calls, strict=True)}
     rows = rows_of(DOCS / "node.md", "Services")
     documented = {(row[0], row[1].strip("`").rsplit("/", 1)[-1]) for row in rows}
     assert documented == created

@@ -83,7 +83,7 @@ ARROWS = {
     "label_images": set(),
     "evaluation": LIBRARY | {"drawing", "files", "label_images", "pictures", "plots", "scenes"},
     "benchmark": LIBRARY | {"scenes", "files"},
-    "clicks": {"anchors", "crop", "geometry", "masks", "network", "tracker", "tracker_config"},
+    "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},
     "handover": {"geometry", "longterm", "target_status"},
     "target_status": set(),
     "drawing": {"geometry", "target_status"},

@@ -88,6 +88,7 @@ class CameraReport:
         counters: running totals.
         targets: number of targets.
         lost: images that the middleware reported lost.
+        paused: its images are not processed.
         fault: why there is no image, or the last error; empty when all is well.
     """
 
@@ -97,17 +98,21 @@ class CameraReport:
     counters: CameraCounters
     targets: int
     lost: int
+    paused: bool
     fault: str
 
     def status(self, device: str) -> DiagnosticStatus:
         """As one entry of the diagnostics."""
         cost, counters = self.cost, self.counters
+        activity = f"{cost.rate_hz:.1f} frames/s, {self.targets} targets"
+        if self.paused:
+            activity = f"paused, {self.targets} targets"
         total_ms = cost.queue_ms + cost.decode_ms + cost.inference_ms + cost.publish_ms
         return DiagnosticStatus(
             level=DiagnosticStatus.WARN if self.fault else DiagnosticStatus.OK,
             name=f"{NODE_NAME}: camera {self.name}".rstrip(),
             hardware_id=device,
-            message=self.fault or f"{cost.rate_hz:.1f} frames/s, {self.targets} targets",
+            message=self.fault or activity,
             values=_values(
                 topic=self.topic,
                 rate_hz=f"{cost.rate_hz:.2f}",
@@ -123,6 +128,8 @@ class CameraReport:
                 unusable=counters.unusable,
                 lost_by_middleware=self.lost,
                 time_jumps=counters.time_jumps,
+                paused=counters.paused,
+                detections=counters.detections,
             ),
         )
 

@@ -5,7 +5,8 @@
 Callers never wait for it: a frame is put into its camera's queue, a request is checked against the
 frame that it names and answered at once, and the thread does the rest. Each turn of the thread
 takes the next frame of every camera that has one, and the next frame of every target that is
-still catching up, and runs all of them in one forward pass.
+still catching up, and runs all of them in one forward pass. Detections and clicks have turns of
+their own, when all targets have seen the frames that they are about.
 """
 
 from __future__ import annotations
@@ -18,12 +19,30 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from siammask_ros.geometry import validate_box_xywh
-from siammask_ros.longterm import MAX_TARGETS, TargetResult
+from siammask_ros.clicks import check_point, grow_box
+from siammask_ros.geometry import MIN_BOX_SIDE, Box, validate_box_xywh
+from siammask_ros.handover import (
+    Detection,
+    HandoverConfig,
+    KnownTarget,
+    Question,
+    chosen_to_start,
+    match,
+    recovered,
+)
+from siammask_ros.longterm import (
+    MAX_TARGETS,
+    LongTermConfig,
+    Sighting,
+    TargetResult,
+)
+from siammask_ros.longterm import BatchTracker as StepTracker
 from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
 from siammask_ros.target_status import TargetStatus
 
 BYTES_PER_MEGABYTE = 1_000_000
+WAITING_HINTS = 10
+"""Messages of detections, and clicks, of a camera that may wait; beyond that the oldest is lost."""
 
 BoxXywh = tuple[float, float, float, float]
 
@@ -38,8 +57,25 @@ class BatchTracker(Protocol):
     def start_batch(self, targets: Sequence[tuple[ImageBgr, BoxXywh]]) -> list[Any]:
         """Targets that start at boxes in images."""
 
+    tracker: StepTracker
+    """What does the single steps."""
+    config: LongTermConfig
+    """Thresholds."""
+
     def step(self, targets: Sequence[tuple[ImageBgr, Any]]) -> list[tuple[Any, TargetResult]]:
         """Each target after its next image, with what was found there."""
+
+    def look(self, places: Sequence[tuple[ImageBgr, Any, Box]]) -> list[Sighting]:
+        """How much like each target a box of an image is."""
+
+    def restart(self, target: Any, state: Any, *, at_once: bool) -> Any:
+        """A LOST target where it was seen."""
+
+    def places(self, target: Any) -> tuple[Box, Box | None]:
+        """Where a LOST target was last seen, and where it may be."""
+
+    def confirm(self, target: Any) -> Any:
+        """An UNCERTAIN target that a detector sees."""
 
 
 class TargetRequest(NamedTuple):
@@ -85,6 +121,8 @@ class EngineOptions:
         buffer_megabytes: and in how much memory a camera.
         catch_up_steps: images in which a target catches up with the newest frame when only the
             newest frames are processed; with `every_frame` it sees all of them.
+        max_targets: targets that a camera may have, 1 to `MAX_TARGETS`.
+        handover: what is done with detections.
     """
 
     every_frame: bool = False
@@ -93,6 +131,8 @@ class EngineOptions:
     buffer_frames: int = 300
     buffer_megabytes: int = 512
     catch_up_steps: int = 60
+    max_targets: int = 64
+    handover: HandoverConfig = field(default_factory=HandoverConfig)
 
 
 @dataclass
@@ -104,6 +144,10 @@ class CameraCounters:
     dropped: int = 0
     unusable: int = 0
     time_jumps: int = 0
+    paused: int = 0
+    """Arrived while the camera was paused, and were not processed."""
+    detections: int = 0
+    """Messages of detections that were matched to a frame."""
 
 
 @dataclass(eq=False)
@@ -120,6 +164,30 @@ class _TrackedTarget:
     state: Any = None
     result: TargetResult | None = None
     seen: Frame | None = None
+    path: deque[tuple[int, Box | None]] = field(default_factory=deque)
+    """Where it was in the latest frames, by their sequence numbers."""
+
+    @property
+    def status(self) -> TargetStatus:
+        """Its state now."""
+        return self.result.status if self.result else TargetStatus.INITIALIZING
+
+    def note(self, frame: Frame, state: Any, result: TargetResult) -> None:
+        """Take over what a frame showed."""
+        self.state, self.result, self.seen = state, result, frame
+        self.path.append((frame.sequence, result.result.box if result.result else None))
+
+    def forget_since(self, frame: Frame) -> None:
+        """Forget where it was in this frame and the later ones: it will see those again."""
+        kept = [place for place in self.path if place[0] < frame.sequence]
+        self.path.clear()
+        self.path.extend(kept)
+
+    def box_in(self, frame: Frame) -> Box | None:
+        """Where it was in a frame, or in the nearest one it has seen; None where it was not."""
+        if not self.path:
+            return None
+        return min(self.path, key=lambda place: abs(place[0] - frame.sequence))[1]
 
     def next_frame(self, *, skip: bool) -> Frame | None:
         """Take its next frame from the backlog, passing over some if it has to hurry."""
@@ -139,6 +207,14 @@ class _TrackedTarget:
         return TargetEntry(self.target_id, self.label, result)
 
 
+class _Hint(NamedTuple):
+    """Where targets are or may be in a frame, told from outside: a click, or detections."""
+
+    frame: Frame
+    point_xy: tuple[float, float] | None = None
+    detections: Sequence[Detection] = ()
+
+
 @dataclass(eq=False)
 class _Camera:
     name: str
@@ -147,22 +223,44 @@ class _Camera:
     targets: dict[int, _TrackedTarget] = field(default_factory=dict)
     counters: CameraCounters = field(default_factory=CameraCounters)
     next_sequence: int = 0
+    paused: bool = False
+    hints: deque[_Hint] = field(default_factory=lambda: deque(maxlen=WAITING_HINTS))
+    early: dict[int, Sequence[Detection]] = field(default_factory=dict)
+    """Detections that came before their frame, by its stamp."""
+
+    @property
+    def has_work(self) -> bool:
+        return not self.paused and bool(self.queue or self.is_catching_up or self.is_hint_due)
 
     @property
     def is_catching_up(self) -> bool:
         return any(target.state is None or target.backlog for target in self.targets.values())
 
+    @property
+    def is_hint_due(self) -> bool:
+        """The next hint's frame is behind all targets."""
+        if self.paused or not self.hints or self.is_catching_up:
+            return False
+        return not self.queue or self.hints[0].frame.sequence < self.queue[0].sequence
+
+    def missed_since(self, frame: Frame) -> deque[Frame]:
+        """The frames after this one, without those in the queue, which will come by themselves."""
+        queued_from = self.queue[0].sequence if self.queue else self.next_sequence
+        return deque(f for f in self.buffer.after(frame) if f.sequence < queued_from)
+
 
 class _Turn(NamedTuple):
-    """The work of one turn of the thread."""
+    """The work of one turn of the thread: hints, or frames."""
 
     frames: dict[_Camera, Frame]
     targets: dict[_Camera, list[_TrackedTarget]]
     starts: list[_TrackedTarget]
+    hints: dict[_Camera, _Hint]
 
 
 OnResult = Callable[[str, Frame, list[TargetEntry], Timings], None]
 OnError = Callable[[str, Exception], None]
+OnNotice = Callable[[str, str], None]
 
 
 class TrackingEngine:
@@ -176,6 +274,7 @@ class TrackingEngine:
         *,
         on_result: OnResult,
         on_error: OnError,
+        on_notice: OnNotice | None = None,
     ) -> None:
         """Prepare; `start` begins.
 
@@ -185,6 +284,7 @@ class TrackingEngine:
             options: how frames are taken.
             on_result: called in the thread with camera, frame, entries by rising id, and timings.
             on_error: called in the thread with the camera's name (may be empty) and what failed.
+            on_notice: called in the thread with the camera's name and what a hint has changed.
 
         Raises:
             ValueError: two cameras have one name.
@@ -196,6 +296,7 @@ class TrackingEngine:
         self.options = options
         self._on_result = on_result
         self._on_error = on_error
+        self._on_notice: OnNotice = on_notice or (lambda _camera, _text: None)
         self._cameras = {name: _Camera(name, _new_buffer(options)) for name in camera_names}
         self._changed = threading.Condition()
         self._running = False
@@ -223,8 +324,17 @@ class TrackingEngine:
         for camera in self._cameras.values():
             camera.queue.clear()
             camera.buffer.clear()
+            camera.hints.clear()
+            camera.early.clear()
             for target in camera.targets.values():
                 target.backlog.clear()
+
+    def configure(self, options: EngineOptions) -> None:
+        """Change how frames are taken; frames that are held stay, as far as they fit."""
+        with self._changed:
+            self.options = options
+            for camera in self._cameras.values():
+                camera.buffer.limit(**_buffer_limits(options))
 
     def counters(self, camera_name: str) -> CameraCounters:
         """Running totals of a camera."""
@@ -263,6 +373,10 @@ class TrackingEngine:
             camera.counters.received += 1
             jumped_back = camera.buffer.append(frame)
             camera.counters.time_jumps += jumped_back
+            if camera.paused:
+                camera.counters.paused += 1
+                return jumped_back
+            self._add_early(camera, frame)
             room = self.options.queue_size if self.options.every_frame else 1
             while len(camera.queue) >= room:
                 camera.queue.popleft()
@@ -297,6 +411,7 @@ class TrackingEngine:
             self._require_camera(camera_name)
             kept: Iterable[int] = () if replace else camera.targets
             target_ids = assign_ids([request.target_id for request in requests], kept)
+            self._check_room(len({*kept, *target_ids}))
             for target_id, request in zip(target_ids, requests, strict=True):
                 _check_box(target_id, request.box_xywh, size_wh)
             if replace:
@@ -328,6 +443,94 @@ class TrackingEngine:
                 del camera.targets[target_id]
         return gone
 
+    def add_detections(
+        self, camera_name: str, stamp_ns: int, detections: Sequence[Detection]
+    ) -> None:
+        """Hand in what a detector found in the frame of a stamp (0: the newest).
+
+        Detections may come a little before their frame. Those of a paused camera are passed over.
+
+        Raises:
+            RequestError: no frame of this stamp is held any more.
+        """
+        with self._changed:
+            camera = self._require_camera(camera_name)
+            if camera.paused:
+                return
+            try:
+                frame = camera.buffer.find(stamp_ns)
+            except ValueError as error:
+                if not camera.buffer.is_ahead(stamp_ns):
+                    raise RequestError(str(error)) from error
+                camera.early[stamp_ns] = detections
+                while len(camera.early) > WAITING_HINTS:
+                    del camera.early[min(camera.early)]
+                return
+            self._add_hint(camera, _Hint(frame, detections=detections))
+
+    def add_click(self, camera_name: str, stamp_ns: int, point_xy: tuple[float, float]) -> None:
+        """Start a target at a point of the newest frame that is no newer than a stamp (0: any).
+
+        Raises:
+            RequestError: it is refused, and nothing has changed.
+        """
+        with self._changed:
+            camera = self._require_camera(camera_name)
+        try:
+            frame = camera.buffer.find_shown(stamp_ns)
+            check_point(point_xy, frame.size_wh)
+        except ValueError as error:
+            raise RequestError(str(error)) from error
+        with self._changed:
+            self._check_room(len(camera.targets) + 1)
+            self._add_hint(camera, _Hint(frame, point_xy))
+
+    def set_paused(self, camera_name: str, *, paused: bool) -> None:
+        """Let a camera rest, or go on; frames that come meanwhile are kept for requests only.
+
+        Targets are kept. They go on with the next frame; those set meanwhile start on their frame
+        and catch up.
+
+        Raises:
+            RequestError: there is no such camera, or the node is not active.
+        """
+        with self._changed:
+            camera = self._require_camera(camera_name)
+            if paused and not camera.paused and not self.options.every_frame:
+                camera.counters.dropped += len(camera.queue)
+                camera.queue.clear()  # it would be an old frame when the camera goes on
+            if camera.paused and not paused:
+                for target in camera.targets.values():
+                    if target.state is None:
+                        target.backlog = camera.missed_since(target.start)
+            camera.paused = paused
+            self._changed.notify()
+
+    def is_paused(self, camera_name: str) -> bool:
+        """Whether a camera rests."""
+        return self._cameras[camera_name].paused
+
+    def _add_hint(self, camera: _Camera, hint: _Hint) -> None:
+        camera.counters.detections += hint.point_xy is None
+        camera.hints.append(hint)
+        self._changed.notify()
+
+    def _add_early(self, camera: _Camera, frame: Frame) -> None:
+        """Take up the detections that came before their frame; older ones have lost theirs."""
+        for stamp_ns in sorted(camera.early):
+            if stamp_ns > frame.stamp_ns:
+                break
+            detections = camera.early.pop(stamp_ns)
+            if stamp_ns == frame.stamp_ns:
+                self._add_hint(camera, _Hint(frame, detections=detections))
+
+    def _check_room(self, count: int) -> None:
+        if count > self.options.max_targets:
+            raise RequestError(
+                f"that would make {count} targets, max_targets allows {self.options.max_targets} "
+                "a camera"
+            )
+
     def _require_camera(self, camera_name: str) -> _Camera:
         if not self._running:
             raise RequestError("the node is not active")
@@ -341,16 +544,16 @@ class TrackingEngine:
     def _new_target(
         self, camera: _Camera, target_id: int, request: TargetRequest, start: Frame
     ) -> _TrackedTarget:
-        """Frames that wait in the queue will come by themselves; the others are its backlog."""
-        queued_from = camera.queue[0].sequence if camera.queue else camera.next_sequence
-        missed = [f for f in camera.buffer.after(start) if f.sequence < queued_from]
+        path: deque[tuple[int, Box | None]] = deque(maxlen=self.options.buffer_frames)
+        path.append((start.sequence, Box(*request.box_xywh)))
         return _TrackedTarget(
             target_id=target_id,
             label=request.label,
             box_xywh=request.box_xywh,
             start=start,
-            backlog=deque(missed),
+            backlog=camera.missed_since(start),
             steps_left=self.options.catch_up_steps,
+            path=path,
         )
 
     def _run(self) -> None:
@@ -366,12 +569,16 @@ class TrackingEngine:
                 self._on_error("", error)
 
     def _has_work(self) -> bool:
-        return any(camera.queue or camera.is_catching_up for camera in self._cameras.values())
+        return any(camera.has_work for camera in self._cameras.values())
 
     def _take_turn(self) -> _Turn:
         """Choose the work of a turn. In order means: nobody goes on before all have caught up."""
+        active = [camera for camera in self._cameras.values() if not camera.paused]
+        hints = {camera: camera.hints.popleft() for camera in active if camera.is_hint_due}
+        if hints:
+            return _Turn({}, {}, [], hints)
         frames = {}
-        for camera in self._cameras.values():
+        for camera in active:
             if not camera.queue or (self.options.every_frame and camera.is_catching_up):
                 continue
             frame = camera.queue.popleft()
@@ -380,13 +587,17 @@ class TrackingEngine:
                 if frame.sequence > target.start.sequence:
                     target.backlog.append(frame)
         targets = {
-            camera: [target for _, target in sorted(camera.targets.items())]
-            for camera in self._cameras.values()
+            camera: [target for _, target in sorted(camera.targets.items())] for camera in active
         }
         starts = [t for those in targets.values() for t in those if t.state is None]
-        return _Turn(frames, targets, starts)
+        return _Turn(frames, targets, starts, hints)
 
     def _work(self, turn: _Turn) -> None:
+        for camera, hint in turn.hints.items():
+            if hint.point_xy is not None:
+                self._start_at_point(camera, hint.frame, hint.point_xy)
+            elif self._is_usable(camera, hint.frame):
+                self._hand_over(camera, hint.frame, hint.detections)
         began = time.perf_counter()
         for camera, frame in list(turn.frames.items()):
             if not self._is_usable(camera, frame):
@@ -441,7 +652,84 @@ class TrackingEngine:
             return
         results = self.tracker.step([(frame.image_bgr, target.state) for target, frame in jobs])
         for (target, frame), (state, result) in zip(jobs, results, strict=True):
-            target.state, target.result, target.seen = state, result, frame
+            target.note(frame, state, result)
+
+    def _start_at_point(self, camera: _Camera, frame: Frame, point_xy: tuple[float, float]) -> None:
+        box = grow_box(self.tracker.tracker, frame.image_bgr, point_xy)
+        where = f"the click at ({point_xy[0]:g}, {point_xy[1]:g})"
+        self._start_found(camera, frame, [Detection(box, "", 1.0)], where)
+
+    def _hand_over(self, camera: _Camera, frame: Frame, detections: Sequence[Detection]) -> None:
+        """Let the detections of a frame confirm, restart and start targets."""
+        config = self.options.handover
+        with self._changed:
+            targets = dict(camera.targets)
+        known = [self._known_target(target, frame) for target in targets.values()]
+        found = match(_inside(detections, frame.size_wh), known, config)
+        for target_id in found.confirmed:
+            targets[target_id].state = self.tracker.confirm(targets[target_id].state)
+        taken = self._recover(camera, frame, found.questions, targets)
+        free = [detection for detection in found.free if not any(detection is t for t in taken)]
+        room = self.options.max_targets - len(targets)
+        chosen = chosen_to_start(free, known, config, room)
+        self._start_found(camera, frame, chosen, "a detection")
+
+    def _known_target(self, target: _TrackedTarget, frame: Frame) -> KnownTarget:
+        known = KnownTarget(target.target_id, target.label, target.status, target.box_in(frame))
+        if not known.is_lost:
+            return known
+        last_place, candidate = self.tracker.places(target.state)
+        return known._replace(last_place=last_place, candidate=candidate)
+
+    def _recover(
+        self,
+        camera: _Camera,
+        frame: Frame,
+        questions: Sequence[Question],
+        targets: dict[int, _TrackedTarget],
+    ) -> list[Detection]:
+        """Restart the LOST targets that detections show; returns those detections."""
+        if not questions:
+            return []
+        sightings = self.tracker.look(
+            [
+                (frame.image_bgr, targets[ask.target_id].state, ask.detection.box)
+                for ask in questions
+            ]
+        )
+        taken = []
+        for index, at_once in recovered(
+            questions, sightings, self.options.handover, self.tracker.config.found_above
+        ):
+            target, seen = targets[questions[index].target_id], sightings[index]
+            taken.append(questions[index].detection)
+            target.state = self.tracker.restart(target.state, seen.state, at_once=at_once)
+            with self._changed:
+                target.backlog = camera.missed_since(frame)
+                target.steps_left = self.options.catch_up_steps
+            target.forget_since(frame)
+            if at_once:
+                target.path.append((frame.sequence, seen.box))
+                target.result = TargetResult(TargetStatus.TRACKING, None, seen.evidence, 0)
+                self._on_notice(camera.name, f"a detection restarted target {target.target_id}")
+        return taken
+
+    def _start_found(
+        self, camera: _Camera, frame: Frame, detections: Sequence[Detection], cause: str
+    ) -> None:
+        """Start targets, as many as there may be."""
+        for detection in detections:
+            with self._changed:
+                if len(camera.targets) >= self.options.max_targets:
+                    text = f"{cause} starts no target: max_targets allows no more"
+                else:
+                    (target_id,) = assign_ids([0], camera.targets)
+                    request = TargetRequest(target_id, detection.label, detection.box.xywh)
+                    camera.targets[target_id] = self._new_target(camera, target_id, request, frame)
+                    box = ", ".join(f"{number:.0f}" for number in detection.box.xywh)
+                    text = f"{cause} started target {target_id} {detection.label}".rstrip()
+                    text += f" at x, y, width, height = {box}"
+            self._on_notice(camera.name, text)
 
     def _remove(self, targets: Sequence[_TrackedTarget]) -> None:
         with self._changed:
@@ -452,11 +740,21 @@ class TrackingEngine:
 
 
 def _new_buffer(options: EngineOptions) -> FrameBuffer:
-    return FrameBuffer(
-        max_frames=options.buffer_frames,
-        max_seconds=options.buffer_seconds,
-        max_bytes=options.buffer_megabytes * BYTES_PER_MEGABYTE,
-    )
+    return FrameBuffer(**_buffer_limits(options))
+
+
+def _buffer_limits(options: EngineOptions) -> dict[str, Any]:
+    return {
+        "max_frames": options.buffer_frames,
+        "max_seconds": options.buffer_seconds,
+        "max_bytes": options.buffer_megabytes * BYTES_PER_MEGABYTE,
+    }
+
+
+def _inside(detections: Sequence[Detection], image_size_wh: tuple[int, int]) -> list[Detection]:
+    """The detections, cut at the image's border; those that are too small then are left out."""
+    cut = [found._replace(box=found.box.clipped(image_size_wh)) for found in detections]
+    return [found for found in cut if min(found.box.size_wh) >= MIN_BOX_SIDE]
 
 
 def _check_box(target_id: int, box_xywh: BoxXywh, image_size_wh: tuple[int, int]) -> None:

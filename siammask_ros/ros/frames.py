@@ -104,12 +104,22 @@ class FrameBuffer:
     """
 
     def __init__(self, *, max_frames: int, max_seconds: float, max_bytes: float = math.inf) -> None:
+        self._lock = threading.Lock()
+        self._frames: deque[Frame] = deque()
+        self.limit(max_frames=max_frames, max_seconds=max_seconds, max_bytes=max_bytes)
+
+    def limit(self, *, max_frames: int, max_seconds: float, max_bytes: float = math.inf) -> None:
+        """Set the bounds anew; number at once, time and memory with the next frame.
+
+        Raises:
+            ValueError: nothing would be held.
+        """
         if max_frames < 1 or max_seconds < 0:
             raise ValueError(f"a buffer of {max_frames} frames, {max_seconds} s holds nothing")
-        self._max_age_ns = round(max_seconds * NANOSECONDS_PER_SECOND)
-        self._max_bytes = max_bytes
-        self._frames: deque[Frame] = deque(maxlen=max_frames)
-        self._lock = threading.Lock()
+        with self._lock:
+            self._max_age_ns = round(max_seconds * NANOSECONDS_PER_SECOND)
+            self._max_bytes = max_bytes
+            self._frames = deque(self._frames, maxlen=max_frames)
 
     def append(self, frame: Frame) -> bool:
         """Add the newest frame; one that is older than the last empties the buffer first.
@@ -152,6 +162,22 @@ class FrameBuffer:
             f"stamp {format_stamp(stamp_ns)} is {where}: there are {len(frames)} images "
             f"from {format_stamp(oldest)} to {format_stamp(newest)}"
         )
+
+    def find_shown(self, stamp_ns: int) -> Frame:
+        """What a viewer showed at a time: the newest frame that is not of later, the newest for 0.
+
+        Raises:
+            ValueError: there is none; the text says what is held.
+        """
+        with self._lock:
+            stamps_ns = [held.stamp_ns for held in self._frames]
+        earlier = [held_ns for held_ns in stamps_ns if held_ns <= stamp_ns]
+        return self.find(earlier[-1] if stamp_ns and earlier else stamp_ns)
+
+    def is_ahead(self, stamp_ns: int) -> bool:
+        """A frame of this stamp may still come."""
+        with self._lock:
+            return not self._frames or stamp_ns > self._frames[-1].stamp_ns
 
     def after(self, frame: Frame) -> list[Frame]:
         """The frames that arrived later than this one, in order."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -21,8 +22,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
+from std_srvs.srv import SetBool
 
 from siammask_msgs.srv import ClearTargets, SetTargets
+from siammask_ros.ros.detections import HintSource, detections_message, read_detections
 from siammask_ros.ros.diagnostics import (
     NODE_NAME,
     CameraReport,
@@ -73,6 +76,7 @@ class SiamMaskNode(LifecycleNode):
         self._state = "unconfigured"
         self._outputs: dict[str, CameraOutputs] = {}
         self._sources: dict[str, ImageSource] = {}
+        self._hints: dict[str, HintSource] = {}
         self._meters: dict[str, FrameMeter] = {}
         self._camera_faults: dict[str, str] = {}
         self._services_offered: list[Any] = []
@@ -150,6 +154,7 @@ class SiamMaskNode(LifecycleNode):
 
     def _configure(self) -> None:
         self.settings = settings = read_parameters(self)
+        detections_message(settings.detections_type)
         self._device = choose_device(settings.device)
         self._network = load_fused_network(settings, self._device)
         tracker = build_tracker(self._network, settings)
@@ -160,12 +165,8 @@ class SiamMaskNode(LifecycleNode):
             settings.engine_options,
             on_result=self._on_result,
             on_error=self._on_error,
+            on_notice=self._on_notice,
         )
-        several = len(settings.camera_names) > 1
-        for name in settings.camera_names:
-            prefix = f"~/{name}/" if several else "~/"
-            self._outputs[name] = CameraOutputs(self, prefix, settings)
-            self._meters[name] = FrameMeter()
         self._services_offered = [
             self.create_service(
                 SetTargets, "~/set_targets", self._set_targets, qos_profile=SERVICE_QOS
@@ -174,6 +175,14 @@ class SiamMaskNode(LifecycleNode):
                 ClearTargets, "~/clear_targets", self._clear_targets, qos_profile=SERVICE_QOS
             ),
         ]
+        several = len(settings.camera_names) > 1
+        for name in settings.camera_names:
+            prefix = f"~/{name}/" if several else "~/"
+            self._outputs[name] = CameraOutputs(self, prefix, settings)
+            self._meters[name] = FrameMeter()
+            self._services_offered.append(
+                self.create_service(SetBool, f"{prefix}pause", partial(self._pause, name))
+            )
         self.get_logger().info(
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
             f"(device: {settings.device})"
@@ -183,15 +192,24 @@ class SiamMaskNode(LifecycleNode):
         assert self._engine is not None
         self._engine.start()
         for name in self.settings.camera_names:
-            topic = f"{name}/image" if name else "image"
-            source = ImageSource(self, topic, self.settings, partial(self._on_image, name))
+            prefix = f"{name}/" if name else ""
+            on_image = partial(self._on_image, name)
+            source = ImageSource(self, f"{prefix}image", self.settings, on_image)
             self._sources[name] = source
+            self._hints[name] = HintSource(
+                self,
+                prefix,
+                self.settings.detections_type,
+                partial(self._on_detections, name),
+                partial(self._on_click, name),
+            )
             self.get_logger().info(f"waiting for images on {source.topic}")
 
     def _deactivate(self) -> None:
-        for source in self._sources.values():
+        for source in (*self._sources.values(), *self._hints.values()):
             source.destroy()
         self._sources.clear()
+        self._hints.clear()
         self._camera_faults.clear()
         if self._engine is not None:
             self._engine.stop()
@@ -235,6 +253,28 @@ class SiamMaskNode(LifecycleNode):
         publish_ms = self._outputs[camera].publish(frame, entries, timings, self.settings)
         self._meters[camera].add(timings, publish_ms)
         self._camera_faults.pop(camera, None)
+
+    def _on_detections(self, camera: str, message: Any) -> None:
+        assert self._engine is not None
+        try:
+            stamp_ns = stamp_to_ns(message.header.stamp)
+            self._engine.add_detections(camera, stamp_ns, read_detections(message))
+        except ValueError as error:
+            self._warn(self._hints[camera].detections_topic, f"detections not used: {error}")
+
+    def _on_click(self, camera: str, message: PointStamped) -> None:
+        assert self._engine is not None
+        try:
+            stamp_ns = stamp_to_ns(message.header.stamp)
+            self._engine.add_click(camera, stamp_ns, (message.point.x, message.point.y))
+        except RequestError as error:
+            text = f"{self._hints[camera].click_topic}: click refused: {error}"
+            self.get_logger().warning(text)
+
+    def _on_notice(self, camera: str, text: str) -> None:
+        """Called in the inference thread: what detections or a click have changed."""
+        if self.context.ok():
+            self.get_logger().info(f"{camera}: {text}" if camera else text)
 
     def _on_error(self, camera: str, error: Exception) -> None:
         """An image that is unusable, or a fault in the inference thread (without a camera)."""
@@ -292,18 +332,50 @@ class SiamMaskNode(LifecycleNode):
         response.message = f"cleared targets {', '.join(map(str, gone)) or '(there were none)'}"
         return response
 
+    def _pause(
+        self, camera: str, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        self._reply_pacer.wait()
+        try:
+            assert self._engine is not None
+            self._engine.set_paused(camera, paused=request.data)
+        except RequestError as error:
+            response.message = f"refused: {error}"
+            return response
+        response.success = True
+        response.message = "paused" if request.data else "running"
+        return response
+
     # Parameters and diagnostics
 
     def _change_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
             settings = read_parameters(self).changed(values, configured=self._engine is not None)
+            self._apply(settings)
         except ValueError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self.settings = settings
-        if self._engine is not None and self._network is not None:
-            self._engine.tracker = build_tracker(self._network, settings)
         return SetParametersResult(successful=True)
+
+    def _apply(self, settings: Settings) -> None:
+        """Take over settings, all or none.
+
+        Raises:
+            ValueError: they do not go with the network.
+        """
+        if self._engine is not None and self._network is not None:
+            tracker = build_tracker(self._network, settings)
+            if (settings.preset, settings.masks) != (self.settings.preset, self.settings.masks):
+                try:
+                    warm_up(tracker)
+                except (ValueError, RuntimeError) as error:
+                    raise ValueError(
+                        f"preset {settings.preset} with masks {settings.masks} does not go with "
+                        f"{self._network.architecture}: {error}"
+                    ) from error
+            self._engine.configure(settings.engine_options)
+            self._engine.tracker = tracker
+        self.settings = settings
 
     def _report(self) -> None:
         for source in self._sources.values():
@@ -329,6 +401,9 @@ class SiamMaskNode(LifecycleNode):
         silence = source.explain_silence()
         if silence:
             self._warn(source.topic, silence)
+        misread = self._hints[name].explain_silence()
+        if misread:
+            self._warn(self._hints[name].detections_topic, misread)
         return CameraReport(
             name=name,
             topic=source.topic,
@@ -336,6 +411,7 @@ class SiamMaskNode(LifecycleNode):
             counters=self._engine.counters(name),
             targets=self._engine.target_count(name),
             lost=source.lost,
+            paused=self._engine.is_paused(name),
             fault=silence or self._camera_faults.get(name, ""),
         )
 

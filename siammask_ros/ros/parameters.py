@@ -13,7 +13,8 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from siammask_ros.longterm import LongTermConfig
+from siammask_ros.handover import POLICIES, HandoverConfig
+from siammask_ros.longterm import MAX_TARGETS, LongTermConfig
 from siammask_ros.masks import BOX_FITS
 from siammask_ros.presets import PRESETS
 from siammask_ros.ros.engine import EngineOptions
@@ -83,6 +84,7 @@ class Settings:
     preset: str = _parameter(
         AUTO,
         "Settings of the tracker; auto: those that fit the checkpoint.",
+        changes=_LIVE,
         choices=(AUTO, *PRESETS),
     )
     cameras: tuple[str, ...] = _parameter(
@@ -104,6 +106,7 @@ class Settings:
     queue_size: int = _parameter(
         EngineOptions.queue_size,
         "Frames that may wait with every_frame; beyond it the oldest is lost.",
+        changes=_LIVE,
         between=(1, 100_000),
     )
     qos_reliability: str = _parameter(
@@ -123,23 +126,64 @@ class Settings:
     buffer_seconds: float = _parameter(
         EngineOptions.buffer_seconds,
         "How long images are kept for set_targets, in seconds.",
+        changes=_LIVE,
         between=(0.0, 600.0),
     )
     buffer_frames: int = _parameter(
         EngineOptions.buffer_frames,
         "How many images a camera are kept for set_targets.",
+        changes=_LIVE,
         between=(1, 10_000),
     )
     buffer_megabytes: int = _parameter(
         EngineOptions.buffer_megabytes,
         "Memory a camera that these images may take, in megabytes.",
+        changes=_LIVE,
         between=(1, 1_000_000),
     )
     catch_up_steps: int = _parameter(
         EngineOptions.catch_up_steps,
         "Images in which a target set on an old one catches up (realtime only; every_frame "
         "sees them all).",
+        changes=_LIVE,
         between=(1, 1000),
+    )
+    max_targets: int = _parameter(
+        EngineOptions.max_targets,
+        "Targets that a camera may have; those above a lowered value stay.",
+        changes=_LIVE,
+        between=(1, MAX_TARGETS),
+    )
+    detections_type: str = _parameter(
+        AUTO,
+        "Type of the topic detections: vision_msgs (Detection2DArray), siammask_msgs "
+        "(TargetBoxArray); auto: the first where it is installed, else the second.",
+        choices=(AUTO, "vision_msgs", "siammask_msgs"),
+    )
+    detections_policy: str = _parameter(
+        HandoverConfig.policy,
+        "Detections that start targets: manual none, first one while there is no target, "
+        "best_class the best of detections_class while no target has that label, all those on "
+        "no target.",
+        changes=_LIVE,
+        choices=POLICIES,
+    )
+    detections_class: str = _parameter(
+        HandoverConfig.wanted_class,
+        "Class of the detections that are read; empty: every class.",
+        changes=_LIVE,
+    )
+    detections_min_score: float = _parameter(
+        HandoverConfig.min_score,
+        "Detections with a lower score are not read.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    detections_iou: float = _parameter(
+        HandoverConfig.iou,
+        "Overlap from which a detection is on a target.",
+        changes=_LIVE,
+        between=(0.01, 1.0),
     )
     mask_threshold: float = _parameter(
         PRESET_VALUE,
@@ -262,8 +306,10 @@ class Settings:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"cameras: two cameras have the name {name!r}")
+        # These check the values against each other.
         self.tracker_config(next(iter(PRESETS)))
-        self.longterm_config  # noqa: B018  checks the values against each other
+        self.longterm_config  # noqa: B018
+        self.handover_config  # noqa: B018
 
     @property
     def camera_names(self) -> tuple[str, ...]:
@@ -292,6 +338,7 @@ class Settings:
         names = {entry.name for entry in fields(EngineOptions)} & parameter_rules().keys()
         return EngineOptions(
             every_frame=self.processing == "every_frame",
+            handover=self.handover_config,
             **{name: getattr(self, name) for name in names},
         )
 
@@ -300,6 +347,16 @@ class Settings:
         """Thresholds of the states, and the search after a loss."""
         names = {entry.name for entry in fields(LongTermConfig)} & parameter_rules().keys()
         return LongTermConfig(**{name: getattr(self, name) for name in names})
+
+    @property
+    def handover_config(self) -> HandoverConfig:
+        """What is done with detections."""
+        return HandoverConfig(
+            policy=self.detections_policy,
+            wanted_class=self.detections_class,
+            min_score=self.detections_min_score,
+            iou=self.detections_iou,
+        )
 
     def changed(self, values: Mapping[str, Any], *, configured: bool) -> Settings:
         """The settings after a change, all of it or nothing.

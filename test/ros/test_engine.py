@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from siammask_ros.longterm import TargetResult
+from siammask_ros.geometry import Box
+from siammask_ros.handover import Detection, HandoverConfig
+from siammask_ros.longterm import LongTermConfig, Sighting, TargetResult
 from siammask_ros.ros.engine import (
     EngineOptions,
     RequestError,
@@ -30,6 +32,12 @@ def image(number):
     return np.full((64, 64, 3), number, dtype=np.uint8)
 
 
+class Seen(list):
+    """The numbers of the images that a target saw; it never moves."""
+
+    box = Box(*BOX)
+
+
 @dataclass
 class Recorder:
     """A tracker that remembers the numbers of the images each target saw."""
@@ -38,24 +46,47 @@ class Recorder:
     batches: list = field(default_factory=list)
     fail: bool = False
     fail_start: bool = False
+    status: TargetStatus = TargetStatus.TRACKING
+    evidence: float = 0.9
+    looks: list = field(default_factory=list)
+    confirmed: list = field(default_factory=list)
+    config: LongTermConfig = field(default_factory=LongTermConfig)
+
+    @property
+    def tracker(self):
+        return self
 
     def start_batch(self, targets):
         if self.fail_start:
             raise RuntimeError("out of memory")
         return [[int(image_bgr[0, 0, 0])] for image_bgr, _ in targets]
 
+    def look(self, places):
+        self.looks.append([(int(image_bgr[0, 0, 0]), box) for image_bgr, _, box in places])
+        return [Sighting([*seen, "found"], box, self.evidence) for _, seen, box in places]
+
+    def restart(self, target, state, *, at_once):
+        self.status = TargetStatus.TRACKING if at_once else self.status
+        return [*state, "at once" if at_once else "candidate"]
+
+    def places(self, target):
+        return Box(*BOX), None
+
+    def confirm(self, target):
+        self.confirmed.append(target)
+        return [*target, "confirmed"]
+
     def step(self, targets):
         self.gate.wait(PATIENCE_S)
         if self.fail:
             raise RuntimeError("device lost")
         self.batches.append(len(targets))
-        return [
-            (
-                [*seen, int(image_bgr[0, 0, 0])],
-                TargetResult(TargetStatus.TRACKING, [*seen, int(image_bgr[0, 0, 0])], 1.0, 0),
-            )
-            for image_bgr, seen in targets
-        ]
+        return [self._step(*target) for target in targets]
+
+    def _step(self, image_bgr, seen):
+        seen = Seen([*seen, int(image_bgr[0, 0, 0])])
+        shown = None if self.status == TargetStatus.LOST else seen
+        return list(seen), TargetResult(self.status, shown, 1.0, 0)
 
 
 class Rig:
@@ -66,12 +97,14 @@ class Rig:
         self.tracker.gate.set()
         self.results = []
         self.errors = []
+        self.notices = []
         self.engine = TrackingEngine(
             self.tracker,
             cameras,
             EngineOptions(**options),
             on_result=lambda *result: self.results.append(result),
             on_error=lambda camera, error: self.errors.append((camera, str(error))),
+            on_notice=lambda camera, text: self.notices.append(text),
         )
         self.engine.start()
 
@@ -372,3 +405,266 @@ def test_free_ids_are_the_lowest():
     assert assign_ids([0] * 255, []) == list(range(1, 256))
     with pytest.raises(RequestError, match="255 of 255"):
         assign_ids([0], range(1, 256))
+
+
+# --- Limits, pauses, options
+
+
+def test_a_camera_has_so_many_targets_and_no_more(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()] * 64)
+    for replaced in ([request()], [request(64), request(65)]):
+        with pytest.raises(RequestError, match="make 65 targets, max_targets allows 64 a camera"):
+            rig.engine.set_targets("", 0, replaced)
+    with pytest.raises(RequestError, match="max_targets allows 64"):
+        rig.engine.add_click("", 0, (20.0, 20.0))
+    rig.engine.set_targets("", 0, [request(64)])  # again
+    rig.engine.set_targets("", 0, [request()] * 3, replace=True)
+    assert rig.engine.target_count("") == 3
+
+
+def test_sixty_four_targets_of_two_cameras_are_one_batch(make_rig):
+    rig = make_rig(("left", "right"))
+    for camera in ("left", "right"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request()] * 32)
+    rig.wait(lambda: not any(c.is_catching_up for c in rig.engine._cameras.values()))
+    rig.tracker.gate.clear()
+    rig.add(2, "left")
+    rig.wait(lambda: not rig.engine._cameras["left"].queue)
+    rig.add(3, "left")
+    rig.add(3, "right")
+    rig.tracker.gate.set()
+    rig.wait(lambda: 3 in rig.headers("left") and 3 in rig.headers("right"))
+    assert rig.tracker.batches == [32, 64]
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_a_paused_camera_rests_and_the_others_go_on(make_rig, every_frame):
+    rig = make_rig(("left", "right"), every_frame=every_frame)
+    for camera in ("left", "right"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request(1)])
+        rig.add_and_wait(2, camera)
+    rig.engine.set_paused("left", paused=True)
+    assert rig.engine.is_paused("left")
+    for number in (3, 4, 5):
+        rig.add(number, "left")
+        rig.add_and_wait(number, "right")
+    rig.engine.set_targets("left", 4000, [request(2)])
+    assert rig.headers("left") == [1, 2]
+    assert rig.engine.counters("left").paused == 3
+    rig.engine.set_paused("left", paused=False)
+    rig.wait(lambda: not rig.engine._cameras["left"].is_catching_up)
+    rig.add_and_wait(6, "left")
+    assert rig.entries(6, "left")[1].result.result == [1, 2, 6]
+    assert rig.entries(6, "left")[2].result.result == [4, 5, 6]
+    assert rig.entries(5, "right")[1].result.result == [1, 2, 3, 4, 5]
+
+
+def test_frames_that_waited_before_a_pause(make_rig):
+    for every_frame, dropped in ((False, 1), (True, 0)):
+        rig = make_rig(every_frame=every_frame)
+        rig.add_and_wait(1)
+        rig.engine.set_targets("", 0, [request()])
+        rig.add_and_wait(2)
+        rig.tracker.gate.clear()
+        rig.add(3)
+        rig.wait(lambda: not rig.engine._cameras[""].queue)  # noqa: B023 - called at once
+        rig.add(4)
+        rig.engine.set_paused("", paused=True)
+        rig.tracker.gate.set()
+        rig.engine.set_paused("", paused=False)
+        rig.add_and_wait(5)
+        assert (4 in rig.headers()) is every_frame
+        assert rig.engine.counters("").dropped == dropped
+
+
+def test_options_change_while_frames_are_held(make_rig):
+    rig = make_rig()
+    for number in (1, 2, 3, 4):
+        rig.add_and_wait(number)
+    rig.engine.configure(EngineOptions(buffer_frames=2, max_targets=1))
+    with pytest.raises(RequestError, match="2 images"):
+        rig.engine.set_targets("", 2000, [request()])
+    with pytest.raises(RequestError, match="max_targets allows 1"):
+        rig.engine.set_targets("", 0, [request(), request()])
+    rig.engine.set_targets("", 3000, [request()])
+
+
+# --- Detections and clicks
+
+AWAY = Box(40, 40, 20, 20)
+
+
+def detection(box=AWAY, label="cup", score=0.9):
+    return Detection(box, label, score)
+
+
+def test_a_detection_starts_a_target_on_its_own_frame(make_rig):
+    rig = make_rig(handover=HandoverConfig(policy="all"))
+    for number in (1, 2, 3):
+        rig.add_and_wait(number)
+    rig.engine.add_detections("", 2000, [detection(), detection(Box(-10, -10, 30, 30))])
+    rig.wait(lambda: rig.engine.target_count("") == 2)
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    rig.add_and_wait(4)
+    entry = rig.entries(4)[1]
+    assert entry.label == "cup"
+    assert entry.result.result == [2, 3, 4]
+    assert rig.engine._cameras[""].targets[2].box_xywh == (0, 0, 20, 20)  # what is inside
+    assert rig.engine.counters("").detections == 1
+    assert "a detection started target 1 cup at x, y, width, height = 40" in rig.notices[0]
+
+
+def test_the_policy_starts_no_more_than_there_is_room_for(make_rig):
+    rig = make_rig(handover=HandoverConfig(policy="all"), max_targets=1)
+    rig.add_and_wait(1)
+    rig.engine.add_detections("", 0, [detection(), detection(Box(*BOX))])
+    rig.wait(lambda: rig.engine.target_count("") == 1)
+    rig.add_and_wait(2)
+    assert rig.engine.target_count("") == 1
+
+
+def test_detections_wait_until_the_targets_have_seen_their_frame(make_rig):
+    rig = make_rig(every_frame=True, handover=HandoverConfig(policy="all"))
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(7)])
+    rig.tracker.gate.clear()
+    for number in (2, 3, 4):
+        rig.add(number)
+    rig.engine.add_detections("", 3000, [detection(), detection(Box(*BOX))])
+    assert rig.engine.target_count("") == 1
+    rig.tracker.gate.set()
+    rig.wait(lambda: 4 in rig.headers())
+    assert rig.entries(4)[1].result.result == [3, 4]
+    assert sorted(rig.entries(4)) == [1, 7]  # the other one is on target 7
+
+
+def test_detections_may_come_before_their_frame(make_rig):
+    rig = make_rig(handover=HandoverConfig(policy="first"))
+    with pytest.raises(RequestError, match="no camera"):
+        rig.engine.add_detections("rear", 1000, [detection()])
+    rig.engine.add_detections("", 1000, [detection()])
+    rig.engine.add_detections("", 3000, [detection(Box(*BOX))])
+    rig.add_and_wait(2)
+    rig.add_and_wait(3)
+    rig.wait(lambda: rig.engine.target_count("") == 1)
+    assert rig.engine._cameras[""].targets[1].box_xywh == BOX
+    assert rig.engine._cameras[""].early == {}
+    for number in range(20):
+        rig.engine.add_detections("", 10**9 + number, [detection()])
+    assert len(rig.engine._cameras[""].early) == 10
+
+
+def test_detections_of_a_frame_that_is_gone_are_refused(make_rig):
+    rig = make_rig(buffer_frames=2)
+    for number in (1, 2, 3):
+        rig.add_and_wait(number)
+    with pytest.raises(RequestError, match="no longer held: there are 2 images"):
+        rig.engine.add_detections("", 1000, [detection()])
+
+
+def test_an_uncertain_target_is_confirmed(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.tracker.status = TargetStatus.UNCERTAIN
+    rig.add_and_wait(2)
+    rig.engine.add_detections("", 0, [detection(Box(*BOX))])
+    rig.wait(lambda: rig.tracker.confirmed)
+    rig.add_and_wait(3)
+    assert rig.entries(3)[1].result.result == [1, 2, "confirmed", 3]
+
+
+@pytest.mark.parametrize(
+    ("box", "how"), [(Box(*BOX), "at once"), (AWAY, "candidate")], ids=["near", "far"]
+)
+def test_a_lost_target_is_restarted_by_overlap_and_appearance(make_rig, box, how):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.add_and_wait(2)
+    rig.tracker.status = TargetStatus.LOST
+    for number in (3, 4, 5):
+        rig.add_and_wait(number)
+    rig.engine.add_detections("", 4000, [detection(box)])
+    rig.wait(lambda: rig.tracker.looks)
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    assert rig.tracker.looks == [[(4, box)]]
+    rig.add_and_wait(6)
+    state = rig.engine._cameras[""].targets[1].state
+    assert state == [1, 2, 3, 4, 5, "found", how, 5, 6]
+    assert rig.notices == (["a detection restarted target 1"] if how == "at once" else [])
+    if how == "at once":  # and now the same detection is on it
+        rig.engine.add_detections("", 6000, [detection(box)])
+        rig.add_and_wait(7)
+        assert len(rig.tracker.looks) == 1
+
+
+def test_a_detection_that_does_not_look_like_it_is_another_target(make_rig):
+    rig = make_rig(handover=HandoverConfig(policy="all"))
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(9)])
+    rig.tracker.status = TargetStatus.LOST
+    rig.tracker.evidence = 0.84
+    rig.add_and_wait(2)
+    rig.engine.add_detections("", 0, [detection(Box(*BOX))])
+    rig.wait(lambda: rig.engine.target_count("") == 2)
+    assert rig.notices[0].startswith("a detection started target 1 cup")
+    assert rig.engine._cameras[""].targets[9].state == [1, 2]
+
+
+def test_a_click_starts_a_target_on_the_frame_that_was_shown(make_rig, monkeypatch):
+    grown = []
+
+    def grow_box(tracker, image_bgr, point_xy):
+        grown.append((int(image_bgr[0, 0, 0]), point_xy))
+        return AWAY
+
+    monkeypatch.setattr("siammask_ros.ros.engine.grow_box", grow_box)
+    rig = make_rig(max_targets=3)
+    for number in (1, 2, 3):
+        rig.add_and_wait(number)
+    for count, stamp_ns in enumerate((0, 2000, 2999), start=1):
+        rig.engine.add_click("", stamp_ns, (50.0, 45.0))
+        rig.wait(lambda count=count: rig.engine.target_count("") == count)
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    assert grown == [(3, (50.0, 45.0)), (2, (50.0, 45.0)), (2, (50.0, 45.0))]
+    rig.add_and_wait(4)
+    assert rig.entries(4)[2].result.result == [2, 3, 4]
+    assert rig.notices[0] == (
+        "the click at (50, 45) started target 1 at x, y, width, height = 40, 40, 20, 20"
+    )
+
+
+@pytest.mark.parametrize(
+    ("stamp_ns", "point_xy", "words"),
+    [
+        (0, (64.0, 10.0), r"point is outside the image: x, y = \(64, 10\) in 64x64"),
+        (0, (float("nan"), 10.0), "finite"),
+        (500, (10.0, 10.0), "no longer held"),
+    ],
+)
+def test_clicks_that_are_refused(make_rig, stamp_ns, point_xy, words):
+    rig = make_rig()
+    with pytest.raises(RequestError, match="no image has arrived yet"):
+        rig.engine.add_click("", 0, point_xy)
+    rig.add_and_wait(1)
+    with pytest.raises(RequestError, match=words):
+        rig.engine.add_click("", stamp_ns, point_xy)
+    assert rig.engine.target_count("") == 0
+
+
+def test_hints_of_a_paused_camera(make_rig, monkeypatch):
+    monkeypatch.setattr("siammask_ros.ros.engine.grow_box", lambda *_: AWAY)
+    rig = make_rig(handover=HandoverConfig(policy="all"))
+    rig.add_and_wait(1)
+    rig.engine.set_paused("", paused=True)
+    rig.engine.add_detections("", 0, [detection(Box(*BOX))])
+    rig.engine.add_click("", 0, (50.0, 45.0))
+    assert rig.engine.target_count("") == 0
+    rig.engine.set_paused("", paused=False)
+    rig.wait(lambda: rig.engine.target_count("") == 1)
+    assert rig.engine._cameras[""].targets[1].box_xywh == AWAY.xywh

@@ -86,6 +86,25 @@ def test_arguments_become_parameters(launch_file, tmp_path):
     assert (node.namespace, node.ros_arguments) == ("robot", ["--log-level", "debug"])
 
 
+def test_a_detector_and_clicks(launch_file):
+    given = {"detections": "/yolo/{camera}", "click": "/{camera}/clicked", "max_targets": "5",
+             "detections_policy": "best_class", "detections_class": "cup"}  # fmt: skip
+    node = started(launch_file, cameras="left,right", **given)["Node"]
+    assert node.remappings == [
+        ("left/detections", "/yolo/left"),
+        ("right/detections", "/yolo/right"),
+        ("left/click", "/left/clicked"),
+        ("right/click", "/right/clicked"),
+    ]
+    parameters = node.parameters[-1]
+    assert parameters["detections_policy"] == "best_class"
+    assert (parameters["detections_class"], parameters["max_targets"]) == ("cup", 5)
+    node = started(launch_file, detections="/yolo", click="/clicked_point")["Node"]
+    assert node.remappings[1:] == [("detections", "/yolo"), ("click", "/clicked_point")]
+    with pytest.raises(ValueError, match=r"click:=/clicks: with several cameras it needs .camera."):
+        started(launch_file, cameras="left,right", click="/clicks")
+
+
 def test_a_switch_that_is_no_switch_is_refused(launch_file):
     with pytest.raises(ValueError, match="autostart:=maybe: must be true or false"):
         started(launch_file, autostart="maybe")

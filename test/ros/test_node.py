@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import cv2
@@ -274,6 +275,69 @@ def test_parameters_change_live_or_not_at_all(tracking, node):
     assert "70" in result.reason
     assert set_parameters(tracking, node, overlay_scale=1.0, mask_threshold=-1.0).successful
     assert len(tracking.process().boxes) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"preset": "vot", "window_influence": 0.3, "box_fit": "min_max"},
+        {"masks": "none", "mask_threshold": 0.2},
+        {"publish_mask": False, "publish_overlay": False, "overlay_scale": 0.25},
+        {"buffer_frames": 3, "buffer_seconds": 2.0, "buffer_megabytes": 5, "queue_size": 2},
+        {"max_targets": 2, "catch_up_steps": 5, "searches_per_frame": 2},
+        {"detections_policy": "best_class", "detections_class": "cup", "detections_iou": 0.3},
+        {"uncertain_below": 0.7, "certain_above": 0.8},  # only together
+    ],
+)
+def test_what_changes_while_it_runs(tracking, node, values):
+    before = {name: getattr(node.settings, name) for name in values}
+    assert set_parameters(tracking, node, **values).successful
+    assert {name: getattr(node.settings, name) for name in values} == values
+    assert len(tracking.process().boxes) == 1
+    engine = node._engine
+    assert engine.options == node.settings.engine_options
+    assert engine.tracker.config == node.settings.longterm_config
+    assert engine.tracker.tracker.config == node.settings.tracker_config("compact")
+    assert set_parameters(tracking, node, **before).successful
+    assert len(tracking.process().boxes) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"max_targets": 300}, "max_targets"),
+        ({"max_targets": 0}, "max_targets"),
+        ({"detections_policy": "best_class"}, "best_class needs a detections_class"),
+        ({"detections_policy": "best"}, "one of manual, first, best_class, all, got 'best'"),
+        ({"detections_type": "vision_msgs"}, "only be changed while the node is unconfigured"),
+        ({"preset": "davs"}, "preset must be one of"),
+        ({"mask_threshold": 1.0}, "mask_threshold must be in .0, 1., got 1.0"),
+        ({"overlay_scale": float("nan")}, "nan"),
+        ({"overlay_scale": "half"}, "(?i)wrong parameter type"),
+        ({"certain_above": 0.1, "uncertain_below": 0.3}, "must hold"),
+    ],
+)
+def test_a_change_that_is_refused_says_why_and_changes_nothing(tracking, node, values, words):
+    before = node.settings
+    tracker = node._engine.tracker
+    result = set_parameters(tracking, node, publish_markers=False, **values)
+    assert not result.successful
+    assert re.search(words, result.reason)
+    assert node.settings == before
+    assert node._engine.tracker is tracker
+    assert node.get_parameter("publish_markers").value is True
+
+
+def test_a_preset_that_does_not_go_with_the_network_is_refused(tracking, node, monkeypatch):
+    def warm_up(tracker):
+        raise RuntimeError("sizes do not match")
+
+    monkeypatch.setattr("siammask_ros.ros.node.warm_up", warm_up)
+    result = set_parameters(tracking, node, preset="vot", overlay_scale=0.5)
+    assert result.reason == (
+        "preset vot with masks auto does not go with compact: sizes do not match"
+    )
+    assert (node.settings.preset, node.settings.overlay_scale) == ("auto", 1.0)
 
 
 def test_diagnostics_give_rate_and_latency(tracking):

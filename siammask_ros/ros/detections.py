@@ -1,0 +1,128 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Detections and clicks from topics: their message types, and what they say."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+from geometry_msgs.msg import PointStamped
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+from siammask_msgs.msg import TargetBoxArray
+from siammask_ros.geometry import Box
+from siammask_ros.handover import Detection
+from siammask_ros.ros.parameters import AUTO
+
+DETECTIONS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""Fits every publisher's offer."""
+CLICKS_QOS = QoSProfile(depth=10)
+
+
+def detections_message(wish: str) -> type:
+    """The message type that parameter `detections_type` stands for.
+
+    Raises:
+        ValueError: vision_msgs is wanted, and not installed.
+    """
+    if wish != "siammask_msgs":
+        try:
+            return importlib.import_module("vision_msgs.msg").Detection2DArray  # type: ignore[no-any-return]
+        except ImportError as error:
+            if wish != AUTO:
+                raise ValueError(
+                    f"detections_type is vision_msgs, which is not installed here ({error})"
+                ) from error
+    return TargetBoxArray
+
+
+def read_detections(message: Any) -> list[Detection]:
+    """The boxes of a `siammask_msgs/TargetBoxArray` or a `vision_msgs/Detection2DArray`.
+
+    A turned box becomes the upright one around it. Of several hypotheses the best counts.
+
+    Raises:
+        ValueError: a number is not finite, or there are not as many scores as boxes.
+    """
+    found = (
+        [_of_vision_msgs(entry) for entry in message.detections]
+        if hasattr(message, "detections")
+        else _of_siammask_msgs(message)
+    )
+    for detection in found:
+        if not all(map(math.isfinite, (*detection.box.xywh, detection.score))):
+            raise ValueError(f"a detection is not finite: {detection}")
+    return found
+
+
+def _of_siammask_msgs(message: TargetBoxArray) -> list[Detection]:
+    scores = message.scores or [1.0] * len(message.boxes)
+    if len(scores) != len(message.boxes):
+        raise ValueError(f"there are {len(message.boxes)} boxes and {len(scores)} scores")
+    return [
+        Detection(Box(box.x, box.y, box.width, box.height), box.label, float(score))
+        for box, score in zip(message.boxes, scores, strict=True)
+    ]
+
+
+def _of_vision_msgs(entry: Any) -> Detection:
+    label, score = "", 0.0
+    for result in entry.results:
+        hypothesis = getattr(result, "hypothesis", result)  # vision_msgs of ROS 2; before, of 1
+        if hypothesis.score >= score:
+            score = float(hypothesis.score)
+            label = str(getattr(hypothesis, "class_id", None) or getattr(hypothesis, "id", ""))
+    center = entry.bbox.center
+    position = getattr(center, "position", center)  # vision_msgs 4; before it was a Pose2D
+    width, height = entry.bbox.size_x, entry.bbox.size_y
+    cosine, sine = abs(math.cos(center.theta)), abs(math.sin(center.theta))
+    size_wh = (width * cosine + height * sine, width * sine + height * cosine)
+    return Detection(Box.from_center((position.x, position.y), size_wh), label, score)
+
+
+class HintSource:
+    """The topics beside one camera's images: `detections` and `click`."""
+
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        detections_type: str,
+        on_detections: Callable[[Any], None],
+        on_click: Callable[[PointStamped], None],
+    ) -> None:
+        """Subscribe to `PREFIXdetections` and `PREFIXclick`, remapped.
+
+        Raises:
+            ValueError: as `detections_message`.
+        """
+        self._node = node
+        self._type = detections_message(detections_type)
+        self.detections_topic = node.resolve_topic_name(f"{prefix}detections")
+        self.click_topic = node.resolve_topic_name(f"{prefix}click")
+        self._subscriptions = [
+            node.create_subscription(
+                self._type, self.detections_topic, on_detections, DETECTIONS_QOS
+            ),
+            node.create_subscription(PointStamped, self.click_topic, on_click, CLICKS_QOS),
+        ]
+
+    def explain_silence(self) -> str:
+        """Why detections that are published cannot be read; empty if they can."""
+        package = self._type.__module__.split(".")[0]
+        own = f"{package}/msg/{self._type.__name__}"
+        offers = self._node.get_publishers_info_by_topic(self.detections_topic)
+        others = sorted({offer.topic_type for offer in offers} - {own})
+        if not others or any(offer.topic_type == own for offer in offers):
+            return ""
+        return f"detections come as {', '.join(others)}, not as {own}; check detections_type"
+
+    def destroy(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
