@@ -341,7 +341,9 @@ class SiamMaskTracker:
             )
         predicted = self._predict(choice)
         final = self._clamped(self._blend_mask_box(predicted, outline), image_size_wh)
-        fallback = final if config.clamp_before_fallback else predicted
+        # The official code limits the box that it reports without masks, not one in their place.
+        limits_fallback = config.clamp_before_fallback or mask is None
+        fallback = final if limits_fallback else predicted
         mask = mask or _filled_box(final.box, image_size_wh)
         result = TrackResult(
             box=self._reported_box(final, outline),

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from siammask_ros.evaluation import LabelledFrame, evaluate
-from siammask_ros.evaluation.reference import MaskResult
+from siammask_ros.evaluation.plain_results import MaskResult
 
 WIDTH, HEIGHT, SIDE = 64, 48, 10
 

@@ -18,7 +18,7 @@ from siammask_ros.evaluation import (
     measure_statistics,
     region_similarity,
 )
-from siammask_ros.evaluation.reference import MaskResult
+from siammask_ros.evaluation.plain_results import MaskResult
 
 HEIGHT, WIDTH = 120, 160
 RADIUS = 2  # ceil(0.008 * 200)

@@ -19,12 +19,12 @@ from moving_square import HEIGHT, WIDTH, MovingSquare, Scripted, run, write_davi
 
 from siammask_ros import cli
 from siammask_ros.evaluation import (
-    REFERENCE_TRACKERS,
     Always,
+    BoxResult,
     Conditions,
     Convention,
+    MaskResult,
     NeverMoves,
-    OpenCvTracker,
     RenderedSequence,
     SequenceGroup,
     TruthReplay,
@@ -52,7 +52,6 @@ from siammask_ros.evaluation import (
     write_comparison,
     write_report,
 )
-from siammask_ros.evaluation.reference import BoxResult, MaskResult
 from siammask_ros.files import write_whole
 from siammask_ros.network import build_network, save_network
 
@@ -413,53 +412,6 @@ def test_davis_in_processes_as_in_one(tmp_path):
         cv2.imwrite(str(path), blank)
     with pytest.raises(ValueError, match="dog: no frame gives a target"):
         evaluate_davis(tmp_path, TruthReplay, jobs=2)
-
-
-def test_reference_trackers_have_names():
-    assert set(REFERENCE_TRACKERS) == {"never-moves", "truth", "csrt", "kcf", "mil"}
-    with pytest.raises(ValueError, match="'goturn', there are never-moves, truth"):
-        reference_factory("goturn")
-    with pytest.raises(ValueError, match="'boosting'"):
-        OpenCvTracker("boosting")
-
-
-def test_an_opencv_without_a_tracker_says_so(monkeypatch):
-    monkeypatch.delattr(cv2, "TrackerCSRT", raising=False)
-    monkeypatch.delattr(cv2, "legacy", raising=False)
-    with pytest.raises(RuntimeError, match=f"OpenCV {cv2.__version__}.*TrackerCSRT"):
-        reference_factory("csrt")
-
-
-@pytest.mark.parametrize("kind", ["csrt", "kcf", "mil"])
-def test_opencv_trackers_follow_a_rendered_target(kind):
-    try:
-        factory = reference_factory(kind)
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    sequence = RenderedSequence.of_scenario("plain", 3, frames=12, size_wh=(160, 120))
-    score = evaluate_sequence(sequence, factory)
-    assert score.box_iou > 0.5
-    assert {frame.confidence for frame in score.frames} <= {0.0, 1.0}
-
-
-def test_opencv_tracker_that_finds_nothing_keeps_the_box():
-    class Blind:
-        def init(self, image, box):
-            self.box = box
-
-        def update(self, image):
-            return False, (0, 0, 0, 0)
-
-    class BlindTracker(OpenCvTracker):
-        def _create(self):
-            return Blind()
-
-    tracker = BlindTracker("mil")
-    image = np.zeros((20, 30, 3), np.uint8)
-    state = tracker.initialize(image, (4.4, 5.0, 6.0, 7.0))
-    _, result = tracker.track(image, state)
-    assert result.box_xywh == (4, 5, 6, 7)
-    assert result.confidence == 0.0
 
 
 @pytest.fixture

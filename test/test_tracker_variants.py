@@ -9,6 +9,7 @@ the truth is known from how the clip was drawn.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -215,6 +216,17 @@ def test_box_alone_moves_as_with_masks_and_is_the_mask() -> None:
     np.testing.assert_allclose(found, limits, atol=0.5)
     assert without.mask_area == (found[1] - found[0]) * (found[3] - found[2])
     assert without.mask_probability.max() == 1
+
+
+def test_box_alone_is_limited_to_the_image() -> None:
+    """As the official code reports it; the box in a mask's place it does not limit."""
+    tracker = tracker_of(Bright(), "vot", masks="none", window_influence=1)
+    state = tracker.initialize(scene((280, 90, 40, 60)), (280, 90, 40, 60))
+    state = replace(state, center_xy=(340.0, 120.0))
+    moved, result = tracker.track(scene((0, 0, 0, 0)), state)
+    assert moved.center_xy[0] == SIZE_WH[0]
+    np.testing.assert_allclose(result.corners[0], result.box_xywh[:2])
+    assert result.box_xywh == pytest.approx(moved.box.xywh)
 
 
 def test_mask_of_a_box_outside_the_image_is_empty() -> None:

@@ -13,11 +13,14 @@ from siammask_ros.cli.common import (
     DeviceOption,
     Preset,
     PresetOption,
+    SettingsOption,
     ThreadsOption,
     WeightsOption,
+    config_of,
     load_network,
     parse_count,
     parse_size,
+    preset_name,
     say_all,
 )
 
@@ -25,6 +28,7 @@ from siammask_ros.cli.common import (
 def bench(
     weights: WeightsOption = "compact",
     preset: PresetOption = Preset.auto,
+    settings: SettingsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     sizes: Annotated[
@@ -44,20 +48,19 @@ def bench(
     from rich.progress import Progress
 
     from siammask_ros import benchmark
-    from siammask_ros.tracker_config import TrackerConfig
 
     wanted_sizes = [parse_size(text) for text in sizes.split(",") if text]
     wanted_sizes = wanted_sizes or list(benchmark.DEFAULT_SIZES)
     counts = [parse_count(text) for text in targets.split(",") if text]
     network = load_network(weights, device)
-    name = network.default_preset if preset is Preset.auto else preset.value
+    config = config_of(network, preset, settings or ())
     total = benchmark.total_steps(sizes=wanted_sizes, targets=counts, steps=steps, warm_up=warm_up)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("steps", total=total)
         report = benchmark.benchmark_tracker(
             network,
-            config=TrackerConfig.preset(name),
-            preset_name=name,
+            config=config,
+            preset_name=", ".join((preset_name(network, preset), *(settings or ()))),
             sizes=wanted_sizes,
             targets=counts,
             steps=steps,

@@ -14,13 +14,14 @@ import typer
 from siammask_ros.presets import PRESETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from siammask_ros.geometry import Box
     from siammask_ros.longterm import LongTermTracker
     from siammask_ros.network import SiamMask
     from siammask_ros.tracker import SiamMaskTracker
+    from siammask_ros.tracker_config import TrackerConfig
 
 EXIT_INTERRUPTED = 130
 
@@ -38,6 +39,14 @@ WeightsOption = Annotated[
 ]
 PresetOption = Annotated[
     Preset, typer.Option("--preset", help="Tracker settings; auto: those of the checkpoint.")
+]
+SettingsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="A setting of the tracker that wins over the preset's, such as masks=none or "
+        "box_fit=opt_fast: NAME=VALUE. Repeatable.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
@@ -80,26 +89,47 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def load_follower(weights: str, preset: Preset, device: str, threads: int) -> LongTermTracker:
-    """The tracker that finds lost targets again; arguments as given on the command line."""
+def load_follower(
+    weights: str, preset: Preset, device: str, threads: int, settings: Sequence[str] = ()
+) -> LongTermTracker:
+    """A tracker that goes on through losses."""
     from siammask_ros.longterm import LongTermTracker
 
-    return LongTermTracker(load_tracker(weights, preset, device, threads))
+    return LongTermTracker(load_tracker(weights, preset, device, threads, settings))
 
 
-def load_tracker(weights: str, preset: Preset, device: str, threads: int) -> SiamMaskTracker:
-    """The tracker; arguments as given on the command line."""
+def load_tracker(
+    weights: str, preset: Preset, device: str, threads: int, settings: Sequence[str] = ()
+) -> SiamMaskTracker:
+    """A tracker of a checkpoint, with a preset and what `--set` says."""
     set_threads(threads)
-    return tracker_of(load_network(weights, device), preset)
+    return tracker_of(load_network(weights, device), preset, settings)
 
 
-def tracker_of(network: SiamMask, preset: Preset) -> SiamMaskTracker:
-    """The tracker of a loaded network."""
+def tracker_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -> SiamMaskTracker:
+    """The tracker of a network; see `config_of`."""
     from siammask_ros.tracker import SiamMaskTracker
-    from siammask_ros.tracker_config import TrackerConfig
 
-    name = network.default_preset if preset is Preset.auto else preset.value
-    return SiamMaskTracker(network, TrackerConfig.preset(name))
+    return SiamMaskTracker(network, config_of(network, preset, settings))
+
+
+def config_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -> TrackerConfig:
+    """The preset, or that of the network, with what `--set` says.
+
+    Raises:
+        typer.BadParameter: a setting is unknown, or its value is not allowed.
+    """
+    from siammask_ros.tracker_config import TrackerConfig, parse_settings
+
+    try:
+        return TrackerConfig.preset(preset_name(network, preset), **parse_settings(settings))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def preset_name(network: SiamMask, preset: Preset) -> str:
+    """The name of the preset that is taken."""
+    return network.default_preset if preset is Preset.auto else preset.value
 
 
 def load_network(weights: str, device: str) -> SiamMask:

@@ -14,6 +14,7 @@ from siammask_ros.cli.common import (
     DeviceOption,
     Preset,
     PresetOption,
+    SettingsOption,
     ThreadsOption,
     WeightsOption,
     load_follower,
@@ -39,6 +40,7 @@ def track(  # noqa: PLR0917 - typer calls it by name
     ],
     weights: WeightsOption = "compact",
     preset: PresetOption = Preset.auto,
+    settings: SettingsOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = 0,
     label: Annotated[
@@ -71,7 +73,7 @@ def track(  # noqa: PLR0917 - typer calls it by name
     if output is None and csv is None and masks is None and sheet is None:
         output = Path(f"{video.resolve().stem}_tracked.mp4")
     with open_video(video, start=start, stop=start + frames if frames else None) as source:
-        follower = load_follower(weights, preset, device, threads)
+        follower = load_follower(weights, preset, device, threads, settings or ())
         with _Results(source.name, source.fps, output, csv, masks, sheet) as results:
             began = time.perf_counter()
             shown = with_progress(source, source.frame_count, source.name)

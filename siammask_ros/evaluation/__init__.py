@@ -37,7 +37,10 @@ from siammask_ros.evaluation.measures import (
     measure_statistics,
     region_similarity,
 )
+from siammask_ros.evaluation.opencv_trackers import OpenCvTracker
 from siammask_ros.evaluation.over_time import over_time, over_time_chart, write_over_time
+from siammask_ros.evaluation.own_tracker import OwnTracker
+from siammask_ros.evaluation.plain_results import BoxResult, MaskResult
 from siammask_ros.evaluation.protocol import (
     BatchTracker,
     LabelledFrame,
@@ -52,7 +55,6 @@ from siammask_ros.evaluation.reference import (
     REFERENCE_TRACKERS,
     Always,
     NeverMoves,
-    OpenCvTracker,
     TruthReplay,
     reference_factory,
 )
@@ -140,6 +142,7 @@ __all__ = [
     "REFERENCE_TRACKERS",
     "Always",
     "BatchTracker",
+    "BoxResult",
     "CalibrationBin",
     "ClipLife",
     "Conditions",
@@ -155,11 +158,13 @@ __all__ = [
     "LifeClip",
     "LifeFrame",
     "LifeReport",
+    "MaskResult",
     "MaskSequence",
     "MaskedSequence",
     "MeasureStatistics",
     "NeverMoves",
     "OpenCvTracker",
+    "OwnTracker",
     "RenderedClip",
     "RenderedSequence",
     "RepresentationRow",

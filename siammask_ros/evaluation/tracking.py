@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from siammask_ros.evaluation.plain_results import MaskResult
 from siammask_ros.evaluation.protocol import as_batch, new_targets
-from siammask_ros.evaluation.reference import MaskResult
 from siammask_ros.files import write_whole
 from siammask_ros.geometry import Box
 
