@@ -40,6 +40,7 @@ _BLOCK_WAY = (-0.4, 1.4)
 _LEAST_WAIT = 0.25
 """Frames; the block's path needs some."""
 _TRIES = 6
+_SEEDS = 2**31
 _CALM = SceneOptions(target_side=(0.14, 0.2), zoom=1.05, speed=0.1)
 
 Points = tuple[tuple[float, float, float], ...]
@@ -472,7 +473,6 @@ def scenario(
         raise ValueError(f"unknown scene options: {', '.join(sorted(unknown))}")
     if seed < 0:
         raise ValueError(f"seed must be at least 0, got {seed}")
-    # By name too, so that one seed does not mean the same side in every scenario.
     rng = np.random.default_rng([seed, *name.encode()])
     options = known.make(Situation(rng, seed, size_wh, props or Props()))
     return replace(options, **changes)  # type: ignore[arg-type]
@@ -483,12 +483,17 @@ def render_scenario(
 ) -> Iterator[SceneFrame]:
     """Render a ready-made scenario in its own length; see `render_sequence`.
 
+    The same seed gives other shapes, textures and places in another scenario.
+
     Raises:
         ValueError: unknown scenario, or an argument out of range.
     """
-    options = scenario(name, seed=seed, size_wh=size_wh, props=props)
-    frames = SCENARIOS[name].frames
-    return render_sequence(seed, frames=frames, size_wh=size_wh, options=options, props=props)
+    known = _named(name)
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0, got {seed}")
+    own = int(np.random.default_rng([seed, *name.encode()]).integers(_SEEDS))
+    options = scenario(name, seed=own, size_wh=size_wh, props=props)
+    return render_sequence(own, frames=known.frames, size_wh=size_wh, options=options, props=props)
 
 
 def _named(name: str) -> Scenario:
