@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from random_network import patches, randomized
 from torch import nn
 
 from siammask_ros.network import (
@@ -22,23 +23,6 @@ from siammask_ros.network.siammask import SiamMask
 
 LARGE = tuple(name for name in ARCHITECTURES if name != "compact")
 ROWS, COLUMNS = torch.tensor([0, 12, 24]), torch.tensor([24, 7, 0])
-
-
-def patches(count, size, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 3, size, size, generator=generator) * 255
-
-
-def randomized(network, seed=0):
-    """The network in evaluation mode, with batch norm statistics that are not neutral."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
-            nn.init.uniform_(module.weight, 0.5, 1.5, generator=generator)
-            nn.init.normal_(module.bias, 0, 0.2, generator=generator)
-    return network.eval()
 
 
 def thin(architecture, **options):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from random_network import patches, randomized
 from tiny_data import write_davis
 from torch import nn
 
@@ -44,21 +45,6 @@ WITH_MASKS = {"siamrpn_r50": "siammask_r50_refine", "siamfc_r50": "siammask_2b_r
 REPOSITORY = Path(__file__).parents[1]
 RECIPES = REPOSITORY / "config" / "training"
 PAGE = REPOSITORY / "docs" / "variants.md"
-
-
-def patches(count, size, seed):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(count, 3, size, size, generator=generator) * 255
-
-
-def randomized(network, seed=0):
-    """In evaluation mode, with batch norm statistics that are not neutral."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2, generator=generator)
-            module.running_var.uniform_(0.5, 1.5, generator=generator)
-    return network.eval()
 
 
 def thin(name, seed=0):

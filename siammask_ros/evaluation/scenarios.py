@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from siammask_ros.evaluation.measures import box_overlap, region_similarity
-from siammask_ros.longterm import TargetStatus
+from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
