@@ -27,6 +27,7 @@ COMMANDS = [
     ["track"],
     ["eval"],
     ["eval", "davis"],
+    ["eval", "youtube-vos"],
     ["eval", "representation"],
     ["eval", "scenarios"],
     ["train"],

@@ -17,6 +17,7 @@ from moving_square import MovingSquare
 from moving_targets import HEIGHT, WIDTH, MovingTargets, write_davis_2017
 from PIL import Image
 
+from siammask_ros import cli
 from siammask_ros.evaluation import (
     Always,
     Convention,
@@ -202,7 +203,10 @@ def test_course_over_time_is_that_of_the_values():
         evaluate([MovingSquare()], Always(NeverMoves()), tracker_name=name, dataset_name="d")
         for name in "ab"
     ]
-    assert over_time_chart(runs).shape == over_time_chart(runs[:1]).shape
+    (axes,) = over_time_chart(runs).axes
+    assert [line.get_xdata().size for line in axes.lines[:2]] == [20, 20]
+    (axes,) = over_time_chart(runs[:1]).axes
+    assert axes.get_title(loc="left") or axes.get_title()
 
 
 def test_davis_2017_is_read_by_targets(tmp_path):
@@ -321,3 +325,59 @@ def test_results_that_cannot_be_scored_are_named(tmp_path):
     short = type(found)(found.name, found.images[:2], found.annotations[:2])
     with pytest.raises(ValueError, match="a: 2 frames, at least 3"):
         score_targets(short, read_masks(short, tmp_path / "results"))
+
+
+def command(*arguments):
+    """Exit status of `siammask eval davis` in this process."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["eval", "davis", *map(str, arguments)])
+    return caught.value.code or 0
+
+
+def test_command_compares_trackers_and_stored_results(tmp_path, capsys):
+    root, output = tmp_path / "davis", tmp_path / "out"
+    write_davis_2017(root, [MovingTargets("a", 6, 2), MovingTargets("b", 5, 2)])
+    trackers = ("--tracker", "never-moves", "--tracker", "truth")
+    assert command(root, "--split", "val", *trackers, "--output", output) == 0
+    assert {path.name for path in output.iterdir()} == {
+        *("never-moves", "truth", "comparison.md", "comparison.csv", "over_time.png")
+    }
+    assert len(list((output / "truth" / "masks").rglob("*.png"))) == 11
+    comparison = (output / "comparison.md").read_text()
+    assert "| truth | 1.000 | 1.000 | 0.000 | 1.000 | 1.000 | 0.000 |" in comparison
+    capsys.readouterr()
+    stored = ("--results", output / "never-moves" / "masks")
+    assert command(root, *stored, "--output", tmp_path / "again") == 0
+    assert "# masks on DAVIS-2017\n" in capsys.readouterr().out
+    assert not (tmp_path / "again" / "masks").exists()
+    for name in ("targets.csv", "sequences.csv"):
+        first, again = (
+            list(csv.DictReader((folder / name).read_text().splitlines()))
+            for folder in (output / "never-moves", tmp_path / "again")
+        )
+        for row, other in zip(first, again, strict=True):
+            assert row["region_similarity"] == other["region_similarity"]
+            assert row["contour_decay"] == other["contour_decay"]
+            assert other["median_ms"] == ""
+    assert command(root, *stored, "--results", output / "truth" / "masks") == 0
+    assert command(root, "--year", "2016", "--tracker", "truth", "--masks", tmp_path / "m") == 0
+    assert "# truth on DAVIS-2016\n" in capsys.readouterr().out
+    assert len(list((tmp_path / "m" / "a").iterdir())) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--results", "r", "--tracker", "truth"), "scored as they are"),
+        (("--tracker", "truth", "--tracker", "truth"), "a tracker is given twice"),
+        (("--tracker", "nothing"), "unknown tracker 'nothing'"),
+        (("--tracker", "truth", "--tracker-weights", "a.onnx"), "needs no files"),
+        (("--tracker-weights", "a.onnx"), "for one --tracker other than siammask"),
+        (("--set", "masks=some"), "masks"),
+        (("--year", "2018"), "2018"),
+    ],
+)
+def test_command_refuses_what_makes_no_sense(tmp_path, options, words, capsys):
+    write_davis_2017(tmp_path, [MovingTargets("a", 4, 2)])
+    assert command(tmp_path, *options) == 2
+    assert words in " ".join(capsys.readouterr().err.replace("\u2502", " ").split())

@@ -531,6 +531,9 @@ def test_report_is_written_whole(tmp_path, scores, monkeypatch):
     assert sorted(path.name for path in (tmp_path / "new" / "report").iterdir()) == sorted(
         path.name for path in written
     )
+    untrained = write_comparison(tmp_path / "other", [scores, scores])
+    assert [path.name for path in untrained][-1] == "over_time.png"
+    scores = dataclasses.replace(scores, training_step=300)
     compared = write_comparison(tmp_path / "new", [scores])
     assert [path.name for path in compared] == [
         "comparison.md",

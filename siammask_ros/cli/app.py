@@ -15,6 +15,7 @@ from siammask_ros.cli.common import EXIT_INTERRUPTED, complain
 from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
+from siammask_ros.cli.evaluate_youtube_vos import evaluate_youtube_vos
 from siammask_ros.cli.track import track
 from siammask_ros.cli.train import train
 
@@ -102,6 +103,11 @@ _offer(
     evaluate_app,
     evaluate_davis,
     "eval davis DAVIS --split val --weights compact --output report",
+)
+_offer(
+    evaluate_app,
+    evaluate_youtube_vos,
+    "eval youtube-vos valid --all-frames valid_all_frames --output results",
 )
 _offer(
     evaluate_app,

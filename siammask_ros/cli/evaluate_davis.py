@@ -7,26 +7,35 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from siammask_ros.cli.candidates import (
+    Candidate,
+    CheckpointsOption,
+    Request,
+    TrackersOption,
+    TrackerWeightsOption,
+    candidates,
+)
 from siammask_ros.cli.common import (
     DeviceOption,
     Preset,
     PresetOption,
+    SettingsOption,
     ThreadsOption,
-    load_network,
     progress_bar,
     say_all,
-    set_threads,
-    tracker_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from siammask_ros.evaluation import DavisSequence, SequenceGroup
+    from siammask_ros.evaluation import Convention, DavisSequence, Evaluation, SequenceGroup
+
+MASKS = "masks"
+"""Folder of result files beside a report."""
 
 
 class DatasetConvention(str, Enum):
@@ -36,15 +45,12 @@ class DatasetConvention(str, Enum):
     tracked = "tracked"
 
 
-class EvaluatedTracker(str, Enum):
-    """SiamMask, or a tracker to compare with."""
+class DavisYear(str, Enum):
+    """Which of the two benchmarks."""
 
-    siammask = "siammask"
-    never_moves = "never-moves"
-    truth = "truth"
-    csrt = "csrt"
-    kcf = "kcf"
-    mil = "mil"
+    auto = "auto"
+    year_2016 = "2016"
+    year_2017 = "2017"
 
 
 def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
@@ -53,6 +59,14 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
         str, typer.Option("--sequences", help="Names, separated by commas; by default all.")
     ] = "",
     split: Annotated[str, typer.Option("--split", help="A list of ImageSets, e.g. val.")] = "",
+    year: Annotated[
+        DavisYear,
+        typer.Option(
+            "--year",
+            help="2016: all that is not black is one target; 2017: masks number the targets; "
+            "auto: 2017 if the masks have a palette.",
+        ),
+    ] = DavisYear.auto,
     groups: Annotated[
         str,
         typer.Option(
@@ -61,56 +75,57 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
             "Only these are read, unless --sequences or --split says which.",
         ),
     ] = "",
-    weights: Annotated[
-        list[str] | None,
+    weights: CheckpointsOption = None,
+    preset: PresetOption = Preset.auto,
+    settings: SettingsOption = None,
+    device: DeviceOption = "cpu",
+    tracker: TrackersOption = None,
+    tracker_weights: TrackerWeightsOption = "",
+    results: Annotated[
+        list[Path] | None,
         typer.Option(
-            "--weights",
-            "-w",
-            help="Checkpoint: a name such as compact (the default), or a file. "
-            "Repeatable: several are compared.",
+            "--results",
+            help="Folder of results, NAME/00000.png, to score without tracking. Repeatable: "
+            "several are compared.",
         ),
     ] = None,
-    preset: PresetOption = Preset.auto,
-    device: DeviceOption = "cpu",
-    tracker: Annotated[
-        EvaluatedTracker, typer.Option("--tracker", help="What to score.")
-    ] = EvaluatedTracker.siammask,
     convention: Annotated[
         DatasetConvention, typer.Option("--convention", help="davis: the last frame is left out.")
     ] = DatasetConvention.davis,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Sequences at a time.")] = 1,
     threads: ThreadsOption = 1,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for report and tables.")
+        Path | None, typer.Option("--output", "-o", help="Folder for report, tables and masks.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option("--masks", help="Folder for the masks; by default masks in the output."),
     ] = None,
     failures: Annotated[
         Path | None, typer.Option("--failures", help="Folder for pictures of the worst frames.")
     ] = None,
 ) -> None:
-    """Region similarity J and box overlap on DAVIS, the first frame's mask given as a box."""
+    """J and F on DAVIS: the first frame's masks are given as boxes, all targets in one pass."""
     from siammask_ros import evaluation
 
-    found, chosen = _sequences_to_score(root, sequences, split, groups)
-    scores = []
-    for candidate in _candidates(tracker, weights or [], preset, device, threads):
-        with progress_bar(candidate.name, len(found)) as advance:
-            score = evaluation.evaluate(
-                found,
-                candidate.factory,
-                tracker_name=candidate.name,
-                dataset_name="DAVIS",
-                convention=evaluation.Convention(convention.value),
-                jobs=jobs,
-                threads=threads or None,
-                device=candidate.device,
-                groups=chosen,
-                on_sequence=advance,
-            )
-        scores.append(replace(score, training_step=candidate.training_step))
-        if not candidate.folder:
-            typer.echo(evaluation.evaluation_markdown(scores[-1]))
-        if output is not None:
-            say_all(evaluation.write_report(output / candidate.folder, scores[-1]))
+    request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
+    if results and (tracker or weights or failures or masks):
+        raise typer.BadParameter("--results are scored as they are, without a tracker")
+    found, chosen = _sequences_to_score(root, sequences, split, groups, year)
+    task = _Task(
+        found,
+        chosen,
+        evaluation.davis_name(found, split or None),
+        evaluation.Convention(convention.value),
+        jobs,
+    )
+    scores: list[Evaluation] = []
+    for name, folder in _stored(results or []):
+        scores.append(task.score_results(name, folder))
+        _report(scores[-1], output, "" if len(results or []) == 1 else name)
+    for candidate in () if results else candidates(request):
+        scores.append(task.score(candidate, threads, _masks_folder(candidate, output, masks)))
+        _report(scores[-1], output, candidate.folder)
         if failures is not None:
             worst = evaluation.find_failures(scores[-1], found, candidate.factory)
             say_all(evaluation.write_failures(failures / candidate.folder, worst))
@@ -120,8 +135,78 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
             say_all(evaluation.write_comparison(output, scores))
 
 
+class _Task(NamedTuple):
+    """What is scored, whoever did it."""
+
+    sequences: list[DavisSequence]
+    groups: tuple[SequenceGroup, ...]
+    dataset: str
+    convention: Convention
+    jobs: int
+
+    def score(self, candidate: Candidate, threads: int, masks: Path | None) -> Evaluation:
+        """Track."""
+        from siammask_ros import evaluation
+
+        with progress_bar(candidate.name, len(self.sequences)) as advance:
+            score = evaluation.evaluate(
+                self.sequences,
+                candidate.factory,
+                tracker_name=candidate.name,
+                dataset_name=self.dataset,
+                convention=self.convention,
+                jobs=self.jobs,
+                threads=threads or None,
+                device=candidate.device,
+                groups=self.groups,
+                masks=masks,
+                on_sequence=advance,
+            )
+        return replace(score, training_step=candidate.training_step)
+
+    def score_results(self, name: str, folder: Path) -> Evaluation:
+        """Read."""
+        from siammask_ros import evaluation
+
+        with progress_bar(name, len(self.sequences)) as advance:
+            return evaluation.evaluate_results(
+                self.sequences,
+                folder,
+                tracker_name=name,
+                dataset_name=self.dataset,
+                convention=self.convention,
+                jobs=self.jobs,
+                groups=self.groups,
+                on_sequence=advance,
+            )
+
+
+def _masks_folder(candidate: Candidate, output: Path | None, masks: Path | None) -> Path | None:
+    """Where the masks of a tracker go; None if they are not kept."""
+    if masks is not None:
+        return masks / candidate.folder
+    return None if output is None else output / candidate.folder / MASKS
+
+
+def _stored(folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Names of results and their folders; the path, where two have one name."""
+    names = [folder.resolve().name for folder in folders]
+    for name, folder in zip(names, folders, strict=True):
+        yield name if names.count(name) == 1 else str(folder).strip("/").replace("/", "-"), folder
+
+
+def _report(score: Evaluation, output: Path | None, folder: str) -> None:
+    """One of several has a folder, and its numbers are shown with the others'."""
+    from siammask_ros import evaluation
+
+    if not folder:
+        typer.echo(evaluation.evaluation_markdown(score))
+    if output is not None:
+        say_all(evaluation.write_report(output / folder, score))
+
+
 def _sequences_to_score(
-    root: Path, sequences: str, split: str, groups: str
+    root: Path, sequences: str, split: str, groups: str, year: DavisYear
 ) -> tuple[list[DavisSequence], tuple[SequenceGroup, ...]]:
     """The sequences that the options name, and their groups."""
     from siammask_ros import evaluation
@@ -131,48 +216,13 @@ def _sequences_to_score(
         names = [name for name in sequences.split(",") if name]
         if not names and not split:
             names = list(dict.fromkeys(name for group in chosen for name in group.sequences))
-        found = evaluation.read_davis(root, names or None, split=split or None)
+        found = evaluation.read_davis(
+            root,
+            names or None,
+            split=split or None,
+            year=None if year is DavisYear.auto else int(year.value),
+        )
         evaluation.check_groups(chosen, [sequence.name for sequence in found])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     return found, chosen
-
-
-class _Candidate(NamedTuple):
-    """A tracker to score; one of several has a folder of its own for its report."""
-
-    name: str
-    factory: Any
-    device: str = ""
-    training_step: int | None = None
-    folder: str = ""
-
-
-def _candidates(
-    tracker: EvaluatedTracker, weights: list[str], preset: Preset, device: str, threads: int
-) -> Iterator[_Candidate]:
-    """The trackers to score, each loaded when it is its turn; all files are read before."""
-    from siammask_ros import evaluation
-    from siammask_ros.benchmark import device_name
-    from siammask_ros.network import read_checkpoint
-    from siammask_ros.network.checkpoints import BUNDLED
-
-    if tracker is not EvaluatedTracker.siammask:
-        if weights:
-            raise typer.BadParameter(f"--weights mean nothing to --tracker {tracker.value}")
-        yield _Candidate(tracker.value, evaluation.reference_factory(tracker.value))
-        return
-    names = weights or ["compact"]
-    if len(set(names)) < len(names):
-        raise typer.BadParameter("a checkpoint is given twice")
-    set_threads(threads)
-    read = [read_checkpoint(BUNDLED.get(name, Path(name))).metadata for name in names]
-    steps = [evaluation.training_step(metadata) for metadata in read]
-    stems = [Path(name).stem for name in names]
-    for name, stem, step in zip(names, stems, steps, strict=True):
-        shown = stem if stems.count(stem) == 1 else name
-        folder = "" if len(names) == 1 else shown.strip("/").replace("/", "-")
-        network = load_network(name, device)
-        place = next(network.parameters()).device
-        factory = evaluation.Always(tracker_of(network, preset))
-        yield _Candidate(shown, factory, f"{place.type} ({device_name(place)})", step, folder)

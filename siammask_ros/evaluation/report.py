@@ -397,7 +397,7 @@ def write_report(directory: str | os.PathLike[str], evaluation: Evaluation) -> l
 def write_comparison(
     directory: str | os.PathLike[str], evaluations: Sequence[Evaluation]
 ) -> list[Path]:
-    """Write comparison.md, comparison.csv, over_time.png and curve.png, the learning curve.
+    """Write comparison.md, comparison.csv, over_time.png and, of trained networks, curve.png.
 
     Returns:
         Their paths.
@@ -408,11 +408,10 @@ def write_comparison(
     }
     folder = Path(directory)
     written = [write_whole(folder / name, text) for name, text in contents.items()]
-    return [
-        *written,
-        write_over_time(folder / "over_time.png", evaluations),
-        write_learning_curve(folder / "curve.png", evaluations),
-    ]
+    written.append(write_over_time(folder / "over_time.png", evaluations))
+    if any(each.training_step is not None for each in evaluations):
+        written.append(write_learning_curve(folder / "curve.png", evaluations))
+    return written
 
 
 def number(value: float, digits: int = 3) -> str:
