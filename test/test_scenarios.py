@@ -24,6 +24,7 @@ from siammask_ros.evaluation.scenario_clips import (
     CutOut,
     DavisClip,
     RenderedClip,
+    background_shift,
     choose_clips,
     davis_clips,
     paint_out,
@@ -353,6 +354,29 @@ def test_nothing_to_paint_out_changes_nothing():
     painted = paint_out(image, np.zeros(image.shape[:2], bool))
     assert (painted == image).all()
     assert painted is not image
+
+
+def test_a_hole_is_filled_with_the_background_around_it():
+    """A stripe pattern is continued, by whole periods; the outline of what was there is gone."""
+    image = np.zeros((160, 240, 3), np.uint8)
+    image[:] = np.where(np.arange(240) // 20 % 2, 200, 60)[None, :, None]
+    truth = image.copy()
+    disc = np.zeros((160, 240), np.uint8)
+    cv2.circle(disc, (110, 80), 20, 1, -1)
+    image[disc > 0] = (0, 0, 255)
+    shift_x, shift_y = background_shift(image, disc > 0)
+    assert max(abs(shift_x), abs(shift_y)) >= 40
+    assert shift_x % 40 == 0
+    difference = np.abs(paint_out(image, disc > 0).astype(int) - truth)
+    assert difference.mean() < 1
+    assert np.percentile(difference[disc > 0], 90) < 40
+
+
+def test_a_target_as_large_as_the_image_is_painted_over_too():
+    image = random_texture(np.random.default_rng(1), (64, 48))
+    mask = np.ones((48, 64), bool)
+    assert background_shift(image, mask) is None
+    assert paint_out(image, mask).shape == image.shape
 
 
 @pytest.mark.parametrize("changes", [{"event": "fog"}, {"gap_frames": 0}])

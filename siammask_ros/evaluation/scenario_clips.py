@@ -23,6 +23,8 @@ from siammask_ros.scenes import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from siammask_ros.evaluation.protocol import ImageBgr, LabelledSequence, Mask
 
 DavisEvent = Literal["plain", "gap", "painted_out"]
@@ -33,10 +35,12 @@ GAP_FRAMES = 30
 _GAP_SHARE = 0.4
 """Where the gap is, as a share of the sequence."""
 _PAINT_SCALE = 0.25
-"""Painting out is done in a smaller picture: a large hole has no detail to paint anyway."""
+"""Places are compared, and differences spread, in a smaller picture."""
 _PAINT_MARGIN = 0.06
 """What is painted out around the mask, share of the shorter side: shadows, blur, loose hair."""
 _PAINT_RADIUS = 5
+_RING = 7
+"""Side in pixels of the smaller picture of what makes a ring around the hole to compare."""
 _DAVIS_RATE = 24.0
 _PAIR = 2
 """Sequences of a cut-out: a target and a backdrop."""
@@ -168,6 +172,7 @@ class DavisClip:
     def _away(self) -> Iterator[LabelledFrame]:
         """The frames without the target."""
         start, last = self.gap_start, len(self.sequence) - 1
+        shift_xy = None
         for number in range(self.gap_frames):
             if self.event == "gap":
                 frame = self.sequence.frame(start)
@@ -175,7 +180,10 @@ class DavisClip:
             else:
                 step = min(number, self.gap_frames - 1 - number)  # forwards, and back
                 frame = self.sequence.frame(min(start + step, last))
-                image = paint_out(frame.image_bgr, frame.mask)
+                # The same shift as long as it goes, so that the background keeps still.
+                if frame.mask.any() and not (shift_xy and _shows_background(frame.mask, shift_xy)):
+                    shift_xy = background_shift(frame.image_bgr, frame.mask)
+                image = paint_out(frame.image_bgr, frame.mask, shift_xy=shift_xy)
             yield LabelledFrame(image, np.zeros_like(frame.mask))
 
 
@@ -231,31 +239,112 @@ def _cut_out_of(sequences: Sequence[LabelledSequence], seed: int) -> CutOut:
     return CutOut(sequences[seed % len(sequences)], sequences[(seed + 1) % len(sequences)])
 
 
-def paint_out(image_bgr: ImageBgr, mask: Mask) -> ImageBgr:
-    """The image with what is in the mask replaced by what is around it, smoothly.
+def paint_out(
+    image_bgr: ImageBgr, mask: Mask, *, shift_xy: tuple[int, int] | None = None
+) -> ImageBgr:
+    """The image with what is in the mask replaced by background from elsewhere in it.
+
+    The piece is fitted to the colours around the hole, so that neither its edge nor the target's
+    outline shows: the difference at the edge is spread smoothly over the piece.
 
     Args:
         image_bgr: (H, W, 3) uint8.
         mask: (H, W) bool.
+        shift_xy: where the piece is taken from, relative to the hole in pixels; the place that
+            fits best if None (`background_shift`).
 
     Returns:
         A new (H, W, 3) uint8 image; outside the mask and a margin around it unchanged.
     """
-    if not mask.any():
-        return np.array(image_bgr)
-    height, width = mask.shape
-    reach = 2 * round(_PAINT_MARGIN * min(height, width) / 2) + 1
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-    hole = np.asarray(cv2.dilate(mask.astype(np.uint8), kernel))
-    small_wh = (max(1, round(width * _PAINT_SCALE)), max(1, round(height * _PAINT_SCALE)))
-    small = cv2.resize(image_bgr, small_wh, interpolation=cv2.INTER_AREA)
-    # Whatever touches the hole belongs to it, or the target's colours would spread into it.
-    small_hole = cv2.resize(hole * np.uint8(255), small_wh, interpolation=cv2.INTER_AREA)
-    filled = cv2.inpaint(small, (small_hole > 0).astype(np.uint8), _PAINT_RADIUS, cv2.INPAINT_TELEA)
-    paint = cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR)
     painted = np.array(image_bgr)
-    painted[hole > 0] = np.asarray(paint, np.uint8)[hole > 0]
+    if not mask.any():
+        return painted
+    hole = _hole(mask)
+    shift_xy = shift_xy or background_shift(image_bgr, mask)
+    piece = np.full_like(image_bgr, 128) if shift_xy is None else _shifted(image_bgr, shift_xy)
+    # In eight bits: half the difference, around the middle.
+    difference = cv2.addWeighted(image_bgr, 0.5, piece, -0.5, 128.0)
+    spread = _inpaint(np.asarray(difference, np.uint8), hole).astype(np.int16)
+    fitted = piece.astype(np.int16) + 2 * (spread - 128)
+    inside = hole > 0
+    painted[inside] = np.clip(fitted, 0, 255).astype(np.uint8)[inside]
     return painted
+
+
+def background_shift(image_bgr: ImageBgr, mask: Mask) -> tuple[int, int] | None:
+    """How far away the background is that fits best into the place of a target.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        mask: (H, W) bool, not empty.
+
+    Returns:
+        Horizontal and vertical shift in pixels, also to what lies mirrored beyond the edges; None
+        if the target is so large that no piece without it is large enough.
+    """
+    height, width = mask.shape
+    small_wh = _small(width, height)
+    small = np.asarray(cv2.resize(image_bgr, small_wh, interpolation=cv2.INTER_AREA), np.float32)
+    hole = _small_hole(_hole(mask), small_wh)
+    wide = np.asarray(cv2.dilate(hole, np.ones((_RING, _RING), np.uint8)), np.uint8)
+    x, y, w, h = cv2.boundingRect(wide)
+    window = (slice(y, y + h), slice(x, x + w))
+    ring = cv2.merge([(wide - hole)[window].astype(np.float32)] * 3)
+    # Mirrored at its edges, the image holds pieces for large targets too.
+    left, top = small_wh[0] // 2, small_wh[1] // 2
+    sides = (top, top, left, left)
+    mirrored = cv2.copyMakeBorder(small, *sides, cv2.BORDER_REFLECT_101)
+    holes = cv2.copyMakeBorder(hole.astype(np.float32), *sides, cv2.BORDER_REFLECT_101)
+    misfit = cv2.matchTemplate(mirrored, small[window], cv2.TM_SQDIFF, mask=ring)
+    overlap = cv2.matchTemplate(holes, wide[window].astype(np.float32), cv2.TM_CCORR)
+    misfit = np.where(np.asarray(overlap) > 1 / 2, np.inf, misfit)
+    if not np.isfinite(misfit).any():
+        return None
+    row, column = np.unravel_index(int(np.argmin(misfit)), misfit.shape)
+    return (
+        round((int(column) - left - x) / _PAINT_SCALE),
+        round((int(row) - top - y) / _PAINT_SCALE),
+    )
+
+
+def _shifted(image: NDArray[np.uint8], shift_xy: tuple[int, int]) -> NDArray[np.uint8]:
+    """What is so far away, at each pixel; the image is mirrored at its edges."""
+    matrix = np.array([[1.0, 0.0, -shift_xy[0]], [0.0, 1.0, -shift_xy[1]]])
+    size_wh = (image.shape[1], image.shape[0])
+    moved = cv2.warpAffine(image, matrix, size_wh, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.uint8)
+
+
+def _shows_background(mask: Mask, shift_xy: tuple[int, int]) -> bool:
+    """Whether a shift leads from everywhere in the hole to what is no target."""
+    hole = _hole(mask)
+    return not (_shifted(hole, shift_xy) & hole).any()
+
+
+def _hole(mask: Mask) -> NDArray[np.uint8]:
+    """(H, W) 1 in the mask and a margin around it, else 0."""
+    reach = 2 * round(_PAINT_MARGIN * min(mask.shape) / 2) + 1
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), kernel), np.uint8)
+
+
+def _inpaint(image_bgr: ImageBgr, hole: NDArray[np.uint8]) -> ImageBgr:
+    """The image with the hole filled smoothly from around it."""
+    height, width = hole.shape
+    small = cv2.resize(image_bgr, _small(width, height), interpolation=cv2.INTER_AREA)
+    small_hole = _small_hole(hole, _small(width, height))
+    filled = cv2.inpaint(small, small_hole, _PAINT_RADIUS, cv2.INPAINT_TELEA)
+    return np.asarray(cv2.resize(filled, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _small(width: int, height: int) -> tuple[int, int]:
+    return max(1, round(width * _PAINT_SCALE)), max(1, round(height * _PAINT_SCALE))
+
+
+def _small_hole(hole: NDArray[np.uint8], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """The hole in a smaller picture: whatever touches it, or its colours would leak."""
+    covered = cv2.resize(hole * np.uint8(255), size_wh, interpolation=cv2.INTER_AREA)
+    return np.asarray(covered > 0, np.uint8)
 
 
 def _as_scene(index: int, frame: LabelledFrame) -> SceneFrame:
