@@ -30,6 +30,7 @@ COMMANDS = [
     ["eval", "youtube-vos"],
     ["eval", "representation"],
     ["eval", "scenarios"],
+    ["eval", "vot"],
     ["train"],
     ["bench"],
     ["weights"],

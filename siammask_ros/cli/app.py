@@ -16,6 +16,7 @@ from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
 from siammask_ros.cli.evaluate_youtube_vos import evaluate_youtube_vos
+from siammask_ros.cli.evaluate_vot import evaluate_vot
 from siammask_ros.cli.track import track
 from siammask_ros.cli.train import train
 
@@ -118,6 +119,11 @@ _offer(
     evaluate_app,
     evaluate_scenarios,
     "eval scenarios --seeds 5 --davis DAVIS --output report",
+)
+_offer(
+    evaluate_app,
+    evaluate_vot,
+    "eval vot WORKSPACE --stack vot2018 --data VOT2018 --weights SiamMask_VOT.pth --preset vot",
 )
 _offer(weights_app, weights.list_weights, "weights list")
 _offer(weights_app, weights.fetch_weights, "weights fetch SiamMask_DAVIS")
