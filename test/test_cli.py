@@ -17,6 +17,7 @@ import pytest
 import torch
 
 from siammask_ros import cli
+from siammask_ros.cli.common import with_progress
 from siammask_ros.network import build_network, save_network
 from siammask_ros.results import read_results
 from siammask_ros.video import open_video
@@ -183,6 +184,14 @@ def test_every_command_explains_itself(command, capsys):
     assert "Usage: siammask " + " ".join(command) in " ".join(text.split())
     if command not in (["eval"], ["weights"]):
         assert "Example: siammask " + " ".join(command) in " ".join(text.split())
+
+
+def test_progress_shows_names_as_they_are(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert list(with_progress(iter("ab"), None, "clip [1]")) == ["a", "b"]
+    said = capsys.readouterr()
+    assert "clip [1]" in re.sub(r"\x1b\[[\d;]*m", "", said.err)
+    assert not said.out
 
 
 def test_version(capsys):

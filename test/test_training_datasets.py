@@ -35,7 +35,7 @@ from siammask_ros.training.config import (
     SourceConfig,
     load_training_config,
 )
-from siammask_ros.training.datasets import READERS, DatasetError, coco, read_sources
+from siammask_ros.training.datasets import READERS, DatasetError, Reading, coco, read_sources
 from siammask_ros.training.datasets.files import read_foreground, read_indices
 from siammask_ros.training.datasets.people import touching_people
 from siammask_ros.training.samples import SampleConfig, SampleDataset
@@ -164,6 +164,21 @@ def test_sources_without_weight_are_not_read(tmp_path: Path) -> None:
         }
     )
     assert [source.name for source in read_sources(data)] == ["there"]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_reading_tells_how_far_it_is(tmp_path: Path, kind: str) -> None:
+    WRITERS[kind](tmp_path)
+    told: list[Reading] = []
+    data = DataConfig({"mine": SourceConfig(kind, str(tmp_path), in_memory=True)})
+    (source,) = read_sources(data, on_progress=told.append)
+    assert list(dict.fromkeys(reading.work for reading in told)) == ["list mine", "read mine"]
+    for work in ("list mine", "read mine"):
+        counts = [(done, total) for at, done, total in told if at == work]
+        total = counts[0][1]
+        assert total >= 1
+        assert counts == [(done, total) for done in range(total + 1)]
+    assert told[-1].total >= len(source.clips)
 
 
 def test_all_sources_are_checked_before_an_image_is_read(tmp_path: Path) -> None:

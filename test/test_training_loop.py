@@ -8,6 +8,7 @@ import dataclasses
 import io
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from rich.console import Console
 from tiny_data import write_davis
 
 from siammask_ros.network import load_network, read_checkpoint
-from siammask_ros.training import check, train
+from siammask_ros.training import check, journal, train
 from siammask_ros.training import loop as loop_module
 from siammask_ros.training.config import (
     DataConfig,
@@ -32,7 +33,7 @@ from siammask_ros.training.config import (
     TrainingConfig,
     load_training_config,
 )
-from siammask_ros.training.datasets import DatasetError, read_sources
+from siammask_ros.training.datasets import DatasetError, Reading, read_sources
 from siammask_ros.training.distributed import Processes
 from siammask_ros.training.interruption import Interruption
 from siammask_ros.training.loop import NonFiniteLossError, Trainer
@@ -89,6 +90,24 @@ def stop_after(trainer, step, monkeypatch):
         return optimise(batch)
 
     monkeypatch.setattr(trainer, "optimise", interrupted)
+
+
+# --- Reading
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_reading_is_shown(monkeypatch, capsys, on_terminal):
+    if on_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(journal, "LINE_SECONDS", 0.0)
+    for wanted in (False, True):
+        with journal.reading_display(wanted=wanted) as show:
+            for done in range(4):
+                show(Reading("list [mine]", done, 3))
+        said = capsys.readouterr().err
+        assert ("list [mine]" in re.sub(r"\x1b\[[\d;]*m", "", said)) == wanted
+    if not on_terminal:
+        assert said.splitlines() == [f"list [mine]: {done} of 3" for done in range(4)]
 
 
 # --- A whole run

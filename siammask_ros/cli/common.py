@@ -153,21 +153,21 @@ def set_threads(threads: int) -> None:
 
 def with_progress(items: Iterable[Any], total: int | None, what: str) -> Iterator[Any]:
     """The items, with a progress bar on the terminal's error stream while they are taken."""
-    from rich.console import Console
-    from rich.progress import track as show
-
-    console = Console(stderr=True)
-    yield from show(items, description=what, total=total, console=console, transient=True)
+    with progress_bar(what, total) as advance:
+        for item in items:
+            yield item
+            advance(item)
 
 
 @contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[object], None]]:
+def progress_bar(what: str, total: int | None) -> Iterator[Callable[[object], None]]:
     """A progress bar on the terminal's error stream, and what moves it on."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(escape(what), total=total)
         yield lambda _: progress.advance(task)
 
 

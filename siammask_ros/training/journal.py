@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -15,16 +16,51 @@ from typing import NamedTuple
 import numpy as np
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from siammask_ros.training.config import TrainingConfig
+from siammask_ros.training.datasets import Reading
 from siammask_ros.training.losses import LossParts, LossTerm
 from siammask_ros.training.metrics import Events, Metrics, MetricsFile
 
 LINE_SECONDS = 60.0
 """Time between lines where there is no terminal."""
 SHOWN = ("loss", "score", "box", "mask", "mask_iou")
+
+
+@contextmanager
+def reading_display(*, wanted: bool = True) -> Iterator[Callable[[Reading], None]]:
+    """Show on standard error how far the data sets are read, on lines that go when it is done.
+
+    Where there is no terminal, a line a minute is printed and stays.
+
+    Args:
+        wanted: False for silence.
+
+    Yields:
+        What `read_sources` tells.
+    """
+    console = Console(stderr=True, quiet=not wanted)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not (wanted and console.is_terminal)
+    ) as bar:
+        tasks: dict[str, TaskID] = {}
+        said = time.monotonic()
+
+        def show(reading: Reading) -> None:
+            nonlocal said
+            work, done, total = reading
+            if work not in tasks:
+                tasks[work] = bar.add_task(work, total=total)
+            bar.update(tasks[work], completed=done)
+            now = time.monotonic()
+            if not console.is_terminal and now - said >= LINE_SECONDS:
+                said = now
+                console.print(f"{work}: {done} of {total}", highlight=False, markup=False)
+
+        yield show
 
 
 class ProgressDisplay:
@@ -39,7 +75,7 @@ class ProgressDisplay:
     def __init__(self, name: str, *, step: int, steps: int, wanted: bool = True) -> None:
         self._console = Console(stderr=True, quiet=not wanted)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),

@@ -33,7 +33,7 @@ from siammask_ros.training.config import TrainingConfig
 from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import Processes, join_batch_norms, joined
 from siammask_ros.training.interruption import Interruption
-from siammask_ros.training.journal import Journal, StepOutcome
+from siammask_ros.training.journal import Journal, StepOutcome, reading_display
 from siammask_ros.training.labels import AnchorLabels, TrainingGrid, label_batch
 from siammask_ros.training.losses import LossParts, batch_losses, joint_parts, total_loss
 from siammask_ros.training.metrics import read_metrics
@@ -128,7 +128,8 @@ def train(
     """
     with joined(device) as processes:
         trainer = Trainer(config, output, processes, say=say)
-        sources = read_sources(config.data)
+        with reading_display(wanted=show_progress and processes.is_main) as show:
+            sources = read_sources(config.data, on_progress=show)
         trainer.begin()
         return trainer.run(sources, show_progress=show_progress)
 

@@ -17,6 +17,7 @@ from siammask_ros.pictures import write_png
 from siammask_ros.training.config import TrainedPart, TrainingConfig
 from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import Processes
+from siammask_ros.training.journal import reading_display
 from siammask_ros.training.labels import TrainingGrid
 from siammask_ros.training.loop import (
     check_settings,
@@ -62,7 +63,8 @@ def check(config: TrainingConfig, output: Path, *, console: Console | None = Non
     if config.initial_weights:
         random = load_initial_weights(network, config.initial_weights)
         console.print(initial_weights_line(config.initial_weights, random), markup=False)
-    sources = read_sources(config.data)
+    with reading_display() as show:
+        sources = read_sources(config.data, on_progress=show)
     grid = TrainingGrid(config.samples.search_size, has_anchors=network.has_boxes)
     dataset = sample_dataset(config, sources)
     shown = min(config.batch_size, SAMPLES_SHOWN)

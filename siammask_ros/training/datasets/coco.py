@@ -22,6 +22,7 @@ from siammask_ros.training.datasets.tracks import (
     ListedTarget,
     Listing,
     Track,
+    Watch,
     large_enough,
 )
 from siammask_ros.training.sources import DatasetError, MaskedTarget, masked_target
@@ -68,7 +69,7 @@ class RunLengthTrack(Track):
         return bool(_coco_masks().toBbox(packed)[2:].min() >= self.min_side)
 
 
-def list_coco(config: SourceConfig, _: ImageReader) -> Listing:
+def list_coco(config: SourceConfig, _: ImageReader, watch: Watch) -> Listing:
     """List the instances in `annotations/instances_SPLIT.json`, crowds apart.
 
     Images are in `images/SPLIT` or `SPLIT`, split train2017 if none is named; they are not read.
@@ -98,7 +99,7 @@ def list_coco(config: SourceConfig, _: ImageReader) -> Listing:
         require_files(folder, [image["file_name"] for image in chosen], "image")
         targets: list[ListedTarget] = []
         left_out = 0
-        for image in chosen:
+        for image in watch(chosen):
             found, others = _targets(folder, image, instances[image["id"]], config)
             targets += found
             left_out += others

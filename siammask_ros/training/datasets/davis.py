@@ -18,13 +18,19 @@ from siammask_ros.training.datasets.files import (
     read_indices,
     require_files,
 )
-from siammask_ros.training.datasets.tracks import ImageReader, ListedTarget, Listing, MaskTrack
+from siammask_ros.training.datasets.tracks import (
+    ImageReader,
+    ListedTarget,
+    Listing,
+    MaskTrack,
+    Watch,
+)
 from siammask_ros.training.sources import DatasetError
 
 _RESOLUTION = "480p"
 
 
-def list_davis(config: SourceConfig, _: ImageReader) -> Listing:
+def list_davis(config: SourceConfig, _: ImageReader, watch: Watch) -> Listing:
     """List the targets of DAVIS: one a sequence in 2016, one a number in the masks in 2017.
 
     Folders are `JPEGImages/480p/NAME` and `Annotations/480p/NAME`, or the same without `480p`.
@@ -41,7 +47,7 @@ def list_davis(config: SourceConfig, _: ImageReader) -> Listing:
     stems = {name: _stems(images / name, masks / name) for name in chosen}
     targets: list[ListedTarget] = []
     left_out = 0
-    for name in chosen:
+    for name in watch(chosen):
         tracks, small = _tracks(images / name, masks / name, stems[name], config)
         targets += [
             ListedTarget(f"{name}/{t.number}" if t.number else name, t, name) for t in tracks

@@ -14,7 +14,13 @@ import numpy as np
 
 from siammask_ros.training.config import SourceConfig
 from siammask_ros.training.datasets.files import chosen_names, folder_names, require_files
-from siammask_ros.training.datasets.tracks import BoxTrack, ImageReader, ListedTarget, Listing
+from siammask_ros.training.datasets.tracks import (
+    BoxTrack,
+    ImageReader,
+    ListedTarget,
+    Listing,
+    Watch,
+)
 from siammask_ros.training.sources import DatasetError
 
 BoxXYXY = tuple[int, int, int, int]
@@ -27,7 +33,7 @@ class LabelledBox(NamedTuple):
     box_xyxy: BoxXYXY
 
 
-def list_imagenet_vid(config: SourceConfig, _: ImageReader) -> Listing:
+def list_imagenet_vid(config: SourceConfig, _: ImageReader, watch: Watch) -> Listing:
     """List the tracks of ImageNet-VID, all annotations of a split's videos, but no image.
 
     Folders are `Data/VID/SPLIT/.../VIDEO` and `Annotations/VID/SPLIT/.../VIDEO`, split train if
@@ -37,9 +43,10 @@ def list_imagenet_vid(config: SourceConfig, _: ImageReader) -> Listing:
     videos = {folder.name: (folder, stems) for folder, stems in _labelled(labels)}
     targets: list[ListedTarget] = []
     count, left_out = 0, 0
-    for name in chosen_names(
+    names = chosen_names(
         sorted(videos), include=config.include, exclude=config.exclude, where=labels
-    ):
+    )
+    for name in watch(names):
         folder, stems = videos[name]
         pictures = images / folder.relative_to(labels)
         require_files(pictures, [f"{stem}.JPEG" for stem in stems], "image")
@@ -58,7 +65,7 @@ def list_imagenet_vid(config: SourceConfig, _: ImageReader) -> Listing:
     return Listing(targets, True, count, left_out, has_masks=False)
 
 
-def list_imagenet_det(config: SourceConfig, _: ImageReader) -> Listing:
+def list_imagenet_det(config: SourceConfig, _: ImageReader, watch: Watch) -> Listing:
     """List the boxes of ImageNet-DET, each a target of one frame.
 
     Folders are `Data/DET/SPLIT/...` and `Annotations/DET/SPLIT/...`, split train if none is
@@ -74,7 +81,7 @@ def list_imagenet_det(config: SourceConfig, _: ImageReader) -> Listing:
     by_folder: dict[Path, list[str]] = {}
     for name in names:
         by_folder.setdefault(folders[name], []).append(name)
-    for folder, stems in by_folder.items():
+    for folder, stems in watch(list(by_folder.items())):
         pictures = images / folder.relative_to(labels)
         require_files(pictures, [f"{stem}.JPEG" for stem in stems], "image")
         for stem in stems:

@@ -20,6 +20,7 @@ from siammask_ros.training.datasets.tracks import (
     ListedTarget,
     Listing,
     Track,
+    Watch,
     large_enough,
 )
 from siammask_ros.training.sources import DatasetError, MaskedTarget, masked_target
@@ -45,7 +46,7 @@ class PolygonTrack(Track):
         return large_enough(masked_target(image, mask), self.min_side)
 
 
-def list_polygons(config: SourceConfig, read: ImageReader) -> Listing:
+def list_polygons(config: SourceConfig, read: ImageReader, watch: Watch) -> Listing:
     """List the targets in `images/*.jpg` and `labels/*.txt`, each a clip of one frame.
 
     A label line is a class index and x y pairs divided by image width and height. An image
@@ -60,7 +61,8 @@ def list_polygons(config: SourceConfig, read: ImageReader) -> Listing:
     labelled = folder_names(labels)
     targets: list[ListedTarget] = []
     count, left_out = 0, 0
-    for stem in chosen_names(stems, include=config.include, exclude=config.exclude, where=images):
+    chosen = chosen_names(stems, include=config.include, exclude=config.exclude, where=images)
+    for stem in watch(chosen):
         if f"{stem}.txt" not in labelled:
             continue
         found, small = _targets(images / f"{stem}.jpg", labels / f"{stem}.txt", config, read)

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, overload
+from typing import NamedTuple, Protocol, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,14 @@ from siammask_ros.training.sources import DatasetError, MaskedTarget, boxed_targ
 from siammask_ros.training.warp import Uint8Array
 
 ImageReader = Callable[[Path], Uint8Array]
+ItemT = TypeVar("ItemT")
+
+
+class Watch(Protocol):
+    """Looks on while a reader goes through what there is."""
+
+    def __call__(self, items: Sequence[ItemT], /) -> Iterable[ItemT]:
+        """The items; each is known to be done when the next is taken."""
 
 
 class Track(ABC):

@@ -9,14 +9,20 @@ from pathlib import Path
 
 from siammask_ros.training.config import SourceConfig
 from siammask_ros.training.datasets.files import chosen_names, read_json, require_files
-from siammask_ros.training.datasets.tracks import ImageReader, ListedTarget, Listing, MaskTrack
+from siammask_ros.training.datasets.tracks import (
+    ImageReader,
+    ListedTarget,
+    Listing,
+    MaskTrack,
+    Watch,
+)
 from siammask_ros.training.sources import DatasetError
 
 Objects = dict[int, tuple[str, ...]]
 """File stems of the frames in which each object of a video is, by its number in the masks."""
 
 
-def list_youtube_vos(config: SourceConfig, _: ImageReader) -> Listing:
+def list_youtube_vos(config: SourceConfig, _: ImageReader, watch: Watch) -> Listing:
     """List the objects in a split's `meta.json`, each in the frames that it names.
 
     Folders are `SPLIT/JPEGImages/VIDEO` and `SPLIT/Annotations/VIDEO`, split train if none is
@@ -29,7 +35,7 @@ def list_youtube_vos(config: SourceConfig, _: ImageReader) -> Listing:
         sorted(videos), include=config.include, exclude=config.exclude, where=index
     )
     targets, count = [], 0
-    for name in names:
+    for name in watch(names):
         images, masks = folder / "JPEGImages" / name, folder / "Annotations" / name
         stems = {stem for frames in videos[name].values() for stem in frames}
         require_files(images, [f"{stem}.jpg" for stem in sorted(stems)], "image")
