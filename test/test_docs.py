@@ -429,6 +429,7 @@ def test_explained_messages_are_those_of_the_code():
     rows = []
     for heading in ("No image", "What the node refuses", "What the diagnostics say", "Set-up"):
         rows += [row[0] for row in rows_of(DOCS / "troubleshooting.md", heading)]
+    rows += [row[0] for row in rows_of(DOCS / "select.md", "Without a window")]
     assert len(rows) > 10
     said = said_by_the_code()
     for message in rows:
@@ -546,6 +547,8 @@ def check_ros2(words):
     if rest[:2] == ["siammask_ros", "tracker.launch.py"]:
         known = {name for name, _, _ in launch_arguments()}
         assert {word.partition(":=")[0] for word in rest[2:]} <= known
+    elif kind == "run" and rest[:2] == ["siammask_ros", "select_target"]:
+        check_siammask(["select", *itertools.takewhile(lambda w: w != "--ros-args", rest[2:])])
     elif kind == "run" and rest[0] == "siammask_ros":
         check_node(f"siammask_ros.ros.{rest[1]}".replace("tracker_node", "node"), rest[2:])
     elif kind == "param" and len(rest) > 2 and rest[1] == "/siammask_tracker":

@@ -85,6 +85,7 @@ ARROWS = {
     "benchmark": LIBRARY | {"scenes", "files"},
     "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},
     "handover": {"geometry", "longterm", "target_status"},
+    "selection": {"drawing", "geometry", "target_status"},
     "target_status": set(),
     "drawing": {"geometry", "target_status"},
     "video": {"geometry"},

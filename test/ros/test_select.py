@@ -1,0 +1,200 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`siammask select` against a real node: all but the window itself is real."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import pytest
+import rclpy
+from ros_graph import SIZE_WH, picture
+from sensor_msgs.msg import CompressedImage
+
+from siammask_ros.geometry import Box
+from siammask_ros.ros import select as module
+from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
+from siammask_ros.ros.select import (
+    OpenCvWindow,
+    SelectionError,
+    SelectOptions,
+    TargetSelector,
+    require_windows,
+)
+from siammask_ros.selection import MouseAction
+
+ENTER = 13
+
+
+class FakeWindow:
+    """A window whose person follows a script: one step a poll, given the selector."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.views = []
+        self.is_open = True
+        self.on_mouse = None
+        self.closed = False
+
+    def open(self, on_mouse):
+        self.on_mouse = on_mouse
+
+    def show(self, view):
+        self.views.append(view)
+
+    def poll(self):
+        if not self.script:
+            return ord("q")
+        code = self.script[0](self)
+        if code is not None:
+            self.script.pop(0)
+        return -1 if code is None else code
+
+    def close(self):
+        self.closed = True
+
+    def drag(self, first, last):
+        self.on_mouse(MouseAction.PRESS, *first)
+        self.on_mouse(MouseAction.MOVE, *last)
+        self.on_mouse(MouseAction.RELEASE, *last)
+
+
+@pytest.fixture(scope="module")
+def client(make_tracker, make_client):
+    make_tracker("select", silence_seconds=600.0)
+    return make_client("select")
+
+
+@pytest.fixture
+def make_selector():
+    selectors = []
+
+    def make(namespace="select", **options):
+        node = rclpy.create_node(f"person{len(selectors)}", namespace=namespace)
+        options = {"tracker": "siammask_tracker", "timeout_s": 20.0, **options}
+        selectors.append(TargetSelector(node, SelectOptions(**options)))
+        return selectors[-1]
+
+    yield make
+    for selector in selectors:
+        selector.close()
+        selector.node.destroy_node()
+
+
+def test_a_box_belongs_to_the_image_it_was_drawn_on(client, make_selector, monkeypatch):
+    selector = make_selector(image="image", once=True, target_id=3, label="cup", replace=True)
+    sent = []
+    submit = selector._client.call_async
+    monkeypatch.setattr(
+        selector._client, "call_async", lambda request: sent.append(request) or submit(request)
+    )
+
+    def arrive(window):
+        client.process()
+        return -1 if selector.selection.live else None
+
+    def draw_and_wait_for_newer_images(window):
+        window.drag((40, 30), (90, 70))
+        for _ in range(3):
+            client.process()
+        return ENTER
+
+    window = FakeWindow(arrive, draw_and_wait_for_newer_images, lambda _: None)
+    assert selector.run(window) == 1
+    (request,) = sent
+    assert stamp_to_ns(request.stamp) == selector.selection.live.stamp_ns < client.stamp_ns
+    (target,) = request.targets
+    assert (target.id, target.x, target.y, target.width, target.height) == (3, 40, 30, 50, 40)
+    assert [(box.target_id, box.label) for box in client.process().boxes] == [(3, "cup")]
+    assert selector.selection.message == "tracking targets 3"
+    assert selector.selection.box is None
+    assert window.closed
+
+
+def test_a_refusal_is_shown_and_the_box_stays(client, make_selector):
+    selector = make_selector(image="image", camera="rear")
+
+    def arrive(window):
+        client.process()
+        return -1 if selector.selection.live else None
+
+    def draw(window):
+        window.drag((40, 30), (90, 70))
+        return ENTER
+
+    def refused(window):
+        return -1 if "no camera 'rear'" in selector.selection.message else None
+
+    window = FakeWindow(arrive, draw, refused)
+    assert selector.run(window) == 0
+    assert selector.selection.box == Box(40, 30, 50, 40)
+
+
+def test_a_window_that_is_closed_ends_it(client, make_selector):
+    window = FakeWindow(lambda _: None)
+    window.is_open = False
+    assert make_selector(image="image").run(window) == 0
+
+
+def test_compressed_images_and_reasons_for_silence(make_client, make_selector):
+    client = make_client("jpeg")
+    publisher = client.node.create_publisher(CompressedImage, "image/compressed", 5)
+    selector = make_selector("jpeg", image="image/compressed")
+    data = cv2.imencode(".jpg", picture(0))[1].tobytes()
+
+    def waiting(window):
+        return -1 if "waiting for /jpeg/image/compressed" in selector.selection.message else None
+
+    def arrive(window):
+        message = CompressedImage(format="jpeg")
+        message.data.frombytes(data)
+        message.header.stamp = ns_to_stamp(77)
+        publisher.publish(message)
+        return -1 if selector.selection.live else None
+
+    selector.run(FakeWindow(waiting, arrive))
+    assert selector.selection.live.stamp_ns == 77
+    assert selector.selection.live.image_bgr.shape == (SIZE_WH[1], SIZE_WH[0], 3)
+    assert selector.selection.message == ""
+
+
+def test_the_topic_is_the_one_the_tracker_reports(client, make_selector):
+    assert make_selector()._reported_topic().endswith("/image")
+    with pytest.raises(SelectionError, match="camera 'rear' reads: give --image"):
+        make_selector(camera="rear", timeout_s=1.5)._reported_topic()
+
+
+def test_a_box_without_a_window(client, make_selector):
+    client.process()
+    response = make_selector(target_id=9, label="mug").set_box(Box(40, 30, 50, 40))
+    assert list(response.target_ids) == [9]
+    with pytest.raises(SelectionError, match=r"refused: .*outside the image"):
+        make_selector().set_box(Box(900, 30, 50, 40))
+    with pytest.raises(SelectionError, match=r"no service /nowhere/set_targets \(0.2 s\)"):
+        make_selector(tracker="/nowhere", timeout_s=0.2).set_box(Box(40, 30, 50, 40))
+
+
+def test_the_executable_takes_arguments_of_ros_too(client):
+    client.process()
+    command = [sys.executable, "-m", "siammask_ros.ros.select", "--box", "40,30,50,40", "--once"]
+    command += ["--id", "12", "--tracker", "siammask_tracker"]
+    done = subprocess.run(
+        [*command, "--ros-args", "-r", "__ns:=/select"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "tracking targets 12" in done.stdout
+    assert 12 in [box.target_id for box in client.process().boxes]
+
+
+def test_no_window_is_a_clear_error(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     QT5\n")
+    with pytest.raises(SelectionError, match=r"no display .*--box x,y,width,height"):
+        OpenCvWindow()
+    monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     NONE\n")
+    with pytest.raises(SelectionError, match=r"opencv-python-headless.*--box x,y,width,height"):
+        require_windows()
