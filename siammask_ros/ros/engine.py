@@ -594,10 +594,7 @@ class TrackingEngine:
 
     def _work(self, turn: _Turn) -> None:
         for camera, hint in turn.hints.items():
-            if hint.point_xy is not None:
-                self._start_at_point(camera, hint.frame, hint.point_xy)
-            elif self._is_usable(camera, hint.frame):
-                self._hand_over(camera, hint.frame, hint.detections)
+            self._take_hint(camera, hint)
         began = time.perf_counter()
         for camera, frame in list(turn.frames.items()):
             if not self._is_usable(camera, frame):
@@ -653,6 +650,15 @@ class TrackingEngine:
         results = self.tracker.step([(frame.image_bgr, target.state) for target, frame in jobs])
         for (target, frame), (state, result) in zip(jobs, results, strict=True):
             target.note(frame, state, result)
+
+    def _take_hint(self, camera: _Camera, hint: _Hint) -> None:
+        try:
+            if hint.point_xy is not None:
+                self._start_at_point(camera, hint.frame, hint.point_xy)
+            elif hint.frame.is_decodable:
+                self._hand_over(camera, hint.frame, hint.detections)
+        except Exception as error:  # noqa: BLE001  the hints of other cameras are to be taken
+            self._on_error(camera.name, error)
 
     def _start_at_point(self, camera: _Camera, frame: Frame, point_xy: tuple[float, float]) -> None:
         box = grow_box(self.tracker.tracker, frame.image_bgr, point_xy)

@@ -668,3 +668,24 @@ def test_hints_of_a_paused_camera(make_rig, monkeypatch):
     rig.engine.set_paused("", paused=False)
     rig.wait(lambda: rig.engine.target_count("") == 1)
     assert rig.engine._cameras[""].targets[1].box_xywh == AWAY.xywh
+
+
+def test_a_hint_that_fails_is_reported_and_the_next_one_is_taken(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request()])
+    rig.tracker.status = TargetStatus.LOST
+    rig.add_and_wait(2)
+    rig.tracker.look = None
+    rig.engine.add_detections("", 0, [detection()])
+    rig.wait(lambda: rig.errors)
+    assert "not callable" in rig.errors[0][1]
+    del rig.tracker.look
+    rig.engine.add_detections("", 0, [detection()])
+    rig.wait(lambda: rig.tracker.looks)
+    rig.add(3, decode=lambda: (_ for _ in ()).throw(ValueError("no jpeg")))
+    rig.wait(lambda: len(rig.errors) == 2)
+    rig.engine.add_detections("", 3000, [detection()])
+    rig.add_and_wait(4)
+    assert len(rig.tracker.looks) == 1
+    assert rig.engine.counters("").unusable == 1
