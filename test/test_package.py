@@ -71,6 +71,7 @@ ARROWS = {
         "drawing",
         "files",
         "geometry",
+        "label_images",
         "lazy",
         "network",
         "pictures",
