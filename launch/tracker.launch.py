@@ -33,7 +33,8 @@ ARGUMENTS = (
     ("detections", "", "topic of a detector's boxes; {camera} as in image"),
     ("detections_policy", "", "which detections start targets: manual, first, best_class or all"),
     ("detections_class", "", "class of the detections that are read"),
-    ("click", "", "topic of clicks that start targets; {camera} as in image"),
+    ("click", "", "topic of clicks with a stamp (PointStamped) that start targets"),
+    ("click_point", "", "topic of clicks without one (Point), as rqt_image_view publishes them"),
     ("max_targets", "", "targets that a camera may have"),
     ("params_file", "", "YAML file of parameters, read after config/tracker.yaml"),
     ("namespace", "", "namespace of the node"),
@@ -49,7 +50,7 @@ TEXT_PARAMETERS = (
     *("detections_policy", "detections_class"),
 )
 NUMBER_PARAMETERS = ("max_targets",)
-INPUT_TOPICS = ("image", "detections", "click")
+INPUT_TOPICS = ("image", "detections", "click", "click_point")
 SWITCHES = ("autostart", "use_sim_time")
 DISPLAYED_TOPICS = ("overlay", "mask", "markers")
 

@@ -9,13 +9,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import Point, PointStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from siammask_msgs.msg import TargetBoxArray
 from siammask_ros.geometry import Box
 from siammask_ros.handover import Detection
+from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameters import AUTO
 
 DETECTIONS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -85,7 +86,7 @@ def _of_vision_msgs(entry: Any) -> Detection:
 
 
 class HintSource:
-    """The topics beside one camera's images: `detections` and `click`."""
+    """The topics beside one camera's images: `detections`, `click` and `click_point`."""
 
     def __init__(
         self,
@@ -93,9 +94,16 @@ class HintSource:
         prefix: str,
         detections_type: str,
         on_detections: Callable[[Any], None],
-        on_click: Callable[[PointStamped], None],
+        on_click: Callable[[Point, int], None],
     ) -> None:
-        """Subscribe to `PREFIXdetections` and `PREFIXclick`, remapped.
+        """Subscribe to `PREFIXdetections`, `PREFIXclick` and `PREFIXclick_point`, remapped.
+
+        Args:
+            node: subscribes.
+            prefix: of the camera, such as `left/`.
+            detections_type: see `detections_message`.
+            on_detections: takes each message of detections.
+            on_click: takes each click and its stamp in nanoseconds, 0 for one without a stamp.
 
         Raises:
             ValueError: as `detections_message`.
@@ -103,12 +111,19 @@ class HintSource:
         self._node = node
         self._type = detections_message(detections_type)
         self.detections_topic = node.resolve_topic_name(f"{prefix}detections")
-        self.click_topic = node.resolve_topic_name(f"{prefix}click")
         self._subscriptions = [
             node.create_subscription(
                 self._type, self.detections_topic, on_detections, DETECTIONS_QOS
             ),
-            node.create_subscription(PointStamped, self.click_topic, on_click, CLICKS_QOS),
+            node.create_subscription(
+                PointStamped,
+                f"{prefix}click",
+                lambda message: on_click(message.point, stamp_to_ns(message.header.stamp)),
+                CLICKS_QOS,
+            ),
+            node.create_subscription(
+                Point, f"{prefix}click_point", lambda point: on_click(point, 0), CLICKS_QOS
+            ),
         ]
 
     def explain_silence(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import Point
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -262,14 +262,12 @@ class SiamMaskNode(LifecycleNode):
         except ValueError as error:
             self._warn(self._hints[camera].detections_topic, f"detections not used: {error}")
 
-    def _on_click(self, camera: str, message: PointStamped) -> None:
+    def _on_click(self, camera: str, point: Point, stamp_ns: int) -> None:
         assert self._engine is not None
         try:
-            stamp_ns = stamp_to_ns(message.header.stamp)
-            self._engine.add_click(camera, stamp_ns, (message.point.x, message.point.y))
+            self._engine.add_click(camera, stamp_ns, (point.x, point.y))
         except RequestError as error:
-            text = f"{self._hints[camera].click_topic}: click refused: {error}"
-            self.get_logger().warning(text)
+            self.get_logger().warning(f"camera {camera}: click refused: {error}")
 
     def _on_notice(self, camera: str, text: str) -> None:
         """Called in the inference thread: what detections or a click have changed."""

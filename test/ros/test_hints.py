@@ -200,6 +200,16 @@ def test_a_click_starts_a_target_with_a_grown_box(make_operator):
     assert box_iou(place(found.boxes[0]), box_at(SECOND_XY)) > 0.6
 
 
+def test_a_click_without_a_stamp_is_on_the_newest_image(make_operator):
+    _, operator = make_operator("point")
+    publisher = operator.client.node.create_publisher(Point, "click_point", 10)
+    operator.show(FIRST_XY)
+    operator.show(SECOND_XY)
+    operator.say(publisher, Point(x=SECOND_XY[0] + 30.0, y=SECOND_XY[1] + 25.0))
+    found = operator.show_until(SECOND_XY, lambda boxes: boxes and boxes[0].size_x > 0)
+    assert box_iou(place(found.boxes[0]), box_at(SECOND_XY)) > 0.6
+
+
 def test_each_camera_has_its_own_hints_and_its_own_pause(make_operator):
     _, left, right = make_operator("pair", cameras=("left", "right"), detections_policy="first")
     for operator in (left, right):

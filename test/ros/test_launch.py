@@ -99,8 +99,8 @@ def test_a_detector_and_clicks(launch_file):
     parameters = node.parameters[-1]
     assert parameters["detections_policy"] == "best_class"
     assert (parameters["detections_class"], parameters["max_targets"]) == ("cup", 5)
-    node = started(launch_file, detections="/yolo", click="/clicked_point")["Node"]
-    assert node.remappings[1:] == [("detections", "/yolo"), ("click", "/clicked_point")]
+    node = started(launch_file, detections="/yolo", click_point="/image_mouse_left")["Node"]
+    assert node.remappings[1:] == [("detections", "/yolo"), ("click_point", "/image_mouse_left")]
     with pytest.raises(ValueError, match=r"click:=/clicks: with several cameras it needs .camera."):
         started(launch_file, cameras="left,right", click="/clicks")
 
