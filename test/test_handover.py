@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from siammask_ros.geometry import Box
@@ -16,7 +20,7 @@ from siammask_ros.handover import (
     match,
     recovered,
 )
-from siammask_ros.longterm import Sighting
+from siammask_ros.longterm import LongTermConfig, LongTermTracker, Sighting, Target
 from siammask_ros.target_status import TargetStatus
 
 HERE = Box(10, 10, 40, 30)
@@ -161,3 +165,69 @@ def test_all_starts_each_but_doubles_the_best_first_and_as_many_as_there_is_room
 def test_bad_settings_are_named(values, words):
     with pytest.raises(ValueError, match=words):
         HandoverConfig(**values)
+
+
+# --- What the tracker does on their word
+
+
+class Looker:
+    """A tracker that sees a target with a given score wherever it looks."""
+
+    def __init__(self, confidence, mask_area=100):
+        self.result = SimpleNamespace(confidence=confidence, mask_area=mask_area, box=THERE)
+
+    def track_batch(self, targets):
+        return [(state, self.result) for _, state in targets]
+
+
+@dataclass(frozen=True)
+class State:
+    center_xy: tuple[float, float] = HERE.center_xy
+    size_wh: tuple[float, float] = HERE.size_wh
+
+    @property
+    def box(self):
+        return Box.from_center(self.center_xy, self.size_wh)
+
+
+def lost_target():
+    return Target(State(), TargetStatus.LOST, age=9)
+
+
+def test_looking_moves_the_search_to_the_box_and_nothing_else():
+    target = lost_target()
+    (sighting,) = LongTermTracker(Looker(0.9)).look([(None, target, ELSEWHERE)])
+    assert sighting.state.box == ELSEWHERE
+    assert (sighting.box, sighting.evidence) == (THERE, 0.9)
+    assert target.tracker_state == State()
+    (doubtful,) = LongTermTracker(Looker(0.9, mask_area=0)).look([(None, target, ELSEWHERE)])
+    assert doubtful.evidence < 0.9
+
+
+def test_a_restart_is_tracking_at_once_or_a_candidate():
+    tracker = LongTermTracker(Looker(0.9))
+    state = State(ELSEWHERE.center_xy)
+    at_once = tracker.restart(lost_target(), state, at_once=True)
+    assert (at_once.status, at_once.age) == (TargetStatus.TRACKING, 0)
+    later = tracker.restart(lost_target(), state, at_once=False)
+    assert later.status == TargetStatus.LOST
+    assert tracker.places(lost_target()) == (HERE, None)
+    assert tracker.places(later) == (HERE, state.box)
+
+
+def test_a_confirmed_target_has_all_its_time_again():
+    config = LongTermConfig(lost_after=3, uncertain_limit=4)
+    tracker = LongTermTracker(Looker(config.lost_below / 2), config)
+
+    def frames_until_lost(*, confirmed):
+        target, frames = Target(State(), TargetStatus.TRACKING, last_seen=State()), 0
+        while target.status != TargetStatus.LOST:
+            image_bgr = np.zeros((200, 300, 3), np.uint8)
+            ((target, _),) = tracker.step([(image_bgr, target)])
+            frames += 1
+            if frames == 2 and confirmed:
+                target = tracker.confirm(target)
+                assert target.status == TargetStatus.UNCERTAIN
+        return frames
+
+    assert frames_until_lost(confirmed=True) == frames_until_lost(confirmed=False) + 2

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -198,3 +199,32 @@ def test_no_window_is_a_clear_error(monkeypatch):
     monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     NONE\n")
     with pytest.raises(SelectionError, match=r"opencv-python-headless.*--box x,y,width,height"):
         require_windows()
+
+
+def test_the_window_reports_the_left_button(monkeypatch):
+    calls, events = {}, []
+    monkeypatch.setenv("DISPLAY", ":0")
+    double = SimpleNamespace(
+        getBuildInformation=lambda: "  GUI:     GTK3\n",
+        namedWindow=lambda title, flags: calls.update(opened=title),
+        setMouseCallback=lambda title, report: calls.update(report=report),
+        imshow=lambda title, view: calls.update(view=view),
+        waitKey=lambda wait_ms: ENTER,
+        getWindowProperty=lambda title, name: 1.0,
+        destroyWindow=lambda title: calls.update(closed=title),
+        WINDOW_AUTOSIZE=1, WINDOW_GUI_NORMAL=16, WND_PROP_VISIBLE=4,
+    )  # fmt: skip
+    monkeypatch.setattr(module, "cv2", double)
+    window = OpenCvWindow("draw")
+    window.open(lambda *event: events.append(event))
+    for code in (cv2.EVENT_LBUTTONDOWN, cv2.EVENT_MOUSEMOVE, cv2.EVENT_RBUTTONDOWN,
+                 cv2.EVENT_LBUTTONUP):  # fmt: skip
+        calls["report"](code, 3, 4, 0, None)
+    assert events == [
+        (MouseAction.PRESS, 3, 4), (MouseAction.MOVE, 3, 4), (MouseAction.RELEASE, 3, 4)
+    ]  # fmt: skip
+    window.show(picture(0))
+    assert calls["view"].shape == picture(0).shape
+    assert (window.poll(), window.is_open) == (ENTER, True)
+    window.close()
+    assert calls["opened"] == calls["closed"] == "draw"
