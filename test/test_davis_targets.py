@@ -107,11 +107,30 @@ def test_all_targets_go_through_the_tracker_in_one_pass():
         _ = frames[4].result
 
 
+class KeepsItsTarget:
+    """Holds its box, as many trackers do, so it can follow one target only."""
+
+    def initialize(self, image_bgr, box_xywh):
+        self.box = tuple(box_xywh)
+
+    def track(self, image_bgr, state):
+        return None, NeverMoves().track(image_bgr, self.box)[1]
+
+
+def test_each_target_gets_a_tracker_of_its_own():
+    sequence = MovingTargets()
+    frames = list(track_sequence(sequence, lambda sequence: KeepsItsTarget()))
+    boxes = {number: result.box_xywh for number, result in frames[-1].results.items()}
+    expected = list(track_sequence(sequence, Always(NeverMoves())))[-1].results
+    assert boxes == {number: result.box_xywh for number, result in expected.items()}
+    assert len(set(boxes.values())) == 3
+
+
 def test_siammask_follows_as_many_as_there_are():
     torch.manual_seed(1)
     config = TrackerConfig.preset("compact", mask_threshold=0.3)
     tracker = SiamMaskTracker(build_network("compact").eval(), config)
-    assert as_batch(tracker) is tracker
+    assert as_batch(lambda: tracker) is tracker
     sequence = MovingTargets(frames=4, targets=2)
     *_, last = track_sequence(sequence, Always(tracker))
     probabilities = [np.full((HEIGHT, WIDTH), 0.3, np.float32)]

@@ -3,13 +3,13 @@
 """What the evaluation needs of a tracker, of its results and of a labelled video.
 
 A tracker has `initialize` and `track`, for one target. One that follows several targets in one
-pass has `initialize_batch` and `track_batch` besides; `as_batch` gives both kinds the same face.
+pass has `initialize_batch` and `track_batch` besides; of others, each target gets one of its own.
+`as_batch` gives both kinds the same face.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
@@ -70,26 +70,37 @@ class BatchTracker(Protocol[State]):
         """Find each target in its next image."""
 
 
-@dataclass(frozen=True)
 class OneByOne(Generic[State]):
-    """A tracker of one target that is asked for each of several in turn."""
+    """Trackers of one target each, asked in turn; a tracker may keep its target to itself."""
 
-    tracker: Tracker[State]
+    def __init__(self, make_tracker: Callable[[], Tracker[State]]) -> None:
+        self._make_tracker = make_tracker
 
-    def initialize_batch(self, targets: Sequence[tuple[ImageBgr, BoxXywh]]) -> list[State]:
-        """Start on each."""
-        return [self.tracker.initialize(image_bgr, box) for image_bgr, box in targets]
+    def initialize_batch(
+        self, targets: Sequence[tuple[ImageBgr, BoxXywh]]
+    ) -> list[tuple[Tracker[State], State]]:
+        """Start a tracker on each; a state is that tracker and its own state."""
+        trackers = [self._make_tracker() for _ in targets]
+        return [
+            (tracker, tracker.initialize(image_bgr, box_xywh))
+            for tracker, (image_bgr, box_xywh) in zip(trackers, targets, strict=True)
+        ]
 
     def track_batch(
-        self, targets: Sequence[tuple[ImageBgr, State]]
-    ) -> Sequence[tuple[State, Result]]:
+        self, targets: Sequence[tuple[ImageBgr, tuple[Tracker[State], State]]]
+    ) -> list[tuple[tuple[Tracker[State], State], Result]]:
         """Find each."""
-        return [self.tracker.track(image_bgr, state) for image_bgr, state in targets]
+        found = []
+        for image_bgr, (tracker, state) in targets:
+            following, result = tracker.track(image_bgr, state)
+            found.append(((tracker, following), result))
+        return found
 
 
-def as_batch(tracker: Tracker[State]) -> BatchTracker[State]:
-    """The tracker as one of several targets: itself if it is one, else asked for each in turn."""
-    return tracker if isinstance(tracker, BatchTracker) else OneByOne(tracker)
+def as_batch(make_tracker: Callable[[], Tracker[Any]]) -> BatchTracker[Any]:
+    """A tracker of several targets: what is made, if it is one; else one is made for each."""
+    tracker = make_tracker()
+    return tracker if isinstance(tracker, BatchTracker) else OneByOne(make_tracker)
 
 
 class LabelledFrame(NamedTuple):

@@ -116,7 +116,7 @@ def track_sequence(
     Raises:
         ValueError: no frame gives a target.
     """
-    tracker = as_batch(tracker_factory(sequence))
+    tracker = as_batch(lambda: tracker_factory(sequence))
     states: dict[int, object] = {}
     for index in range(len(sequence)):
         labelled = sequence.frame(index)
