@@ -19,6 +19,7 @@ from siammask_ros.cli.common import (
     config_of,
     load_network,
     parse_count,
+    parse_list,
     parse_size,
     preset_name,
     say_all,
@@ -49,9 +50,9 @@ def bench(
 
     from siammask_ros import benchmark
 
-    wanted_sizes = [parse_size(text) for text in sizes.split(",") if text]
+    wanted_sizes = [parse_size(text) for text in parse_list(sizes)]
     wanted_sizes = wanted_sizes or list(benchmark.DEFAULT_SIZES)
-    counts = [parse_count(text) for text in targets.split(",") if text]
+    counts = [parse_count(text) for text in parse_list(targets)]
     network = load_network(weights, device)
     config = config_of(network, preset, settings or ())
     total = benchmark.total_steps(sizes=wanted_sizes, targets=counts, steps=steps, warm_up=warm_up)

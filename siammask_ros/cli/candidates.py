@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from siammask_ros.cli.common import Preset, load_network, set_threads, tracker_of
+from siammask_ros.cli.common import (
+    Preset,
+    load_network,
+    parse_list,
+    set_threads,
+    tracker_of,
+    wrong_usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,11 +110,9 @@ def candidates(request: Request) -> Iterator[Candidate]:
     from siammask_ros import evaluation
 
     _check(request)
-    files = [file for file in request.tracker_weights.split(",") if file]
-    try:
+    files = parse_list(request.tracker_weights)
+    with wrong_usage():
         factories = [evaluation.reference_factory(name, files) for name in request.others]
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     others = iter(zip(request.others, factories, strict=True))
     several = len(request.trackers) > 1
     checkpoints = _read_checkpoints(request) if SIAMMASK in request.trackers else []

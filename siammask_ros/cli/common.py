@@ -52,6 +52,20 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
 
 
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Where a ValueError means that the command was given something wrong: exit status 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def parse_list(text: str) -> list[str]:
+    """Words that are separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
 def parse_box(text: str) -> Box:
     """`x,y,width,height` in pixels.
 
@@ -60,10 +74,8 @@ def parse_box(text: str) -> Box:
     """
     from siammask_ros.geometry import parse_box_xywh
 
-    try:
+    with wrong_usage():
         return parse_box_xywh(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -121,10 +133,8 @@ def config_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -
     """
     from siammask_ros.tracker_config import TrackerConfig, parse_settings
 
-    try:
+    with wrong_usage():
         return TrackerConfig.preset(preset_name(network, preset), **parse_settings(settings))
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
 
 
 def preset_name(network: SiamMask, preset: Preset) -> str:

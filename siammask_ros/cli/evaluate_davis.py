@@ -25,8 +25,10 @@ from siammask_ros.cli.common import (
     PresetOption,
     SettingsOption,
     ThreadsOption,
+    parse_list,
     progress_bar,
     say_all,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -211,9 +213,9 @@ def _sequences_to_score(
     """The sequences that the options name, and their groups."""
     from siammask_ros import evaluation
 
-    try:
+    with wrong_usage():
         chosen = evaluation.parse_groups(groups) if groups else ()
-        names = [name for name in sequences.split(",") if name]
+        names = parse_list(sequences)
         if not names and not split:
             names = list(dict.fromkeys(name for group in chosen for name in group.sequences))
         found = evaluation.read_davis(
@@ -223,6 +225,4 @@ def _sequences_to_score(
             year=None if year is DavisYear.auto else int(year.value),
         )
         evaluation.check_groups(chosen, [sequence.name for sequence in found])
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     return found, chosen

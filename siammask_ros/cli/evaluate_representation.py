@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from siammask_ros.cli.common import progress_bar, say_all
+from siammask_ros.cli.common import parse_list, progress_bar, say_all, wrong_usage
 
 
 def evaluate_representation(
@@ -40,11 +40,9 @@ def evaluate_representation(
     fit = next((fit for fit in BOX_FITS if fit == truth), None)
     if fit is None:
         raise typer.BadParameter(f"--truth must be one of {', '.join(BOX_FITS)}, got {truth!r}")
-    names = [name for name in sequences.split(",") if name]
-    try:
+    names = parse_list(sequences)
+    with wrong_usage():
         found = evaluation.read_mask_sequences(root, names or None, predictions=masks)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     with progress_bar("boxes", len(found)) as advance:
         study = evaluation.study_representation(found, truth_fit=fit, on_sequence=advance)
     typer.echo(evaluation.representation_markdown(study))

@@ -16,8 +16,10 @@ from siammask_ros.cli.common import (
     ThreadsOption,
     WeightsOption,
     load_follower,
+    parse_list,
     progress_bar,
     say_all,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -100,11 +102,9 @@ def _clips(
     """
     from siammask_ros import evaluation
 
-    try:
+    with wrong_usage():
         found = []
         if davis is not None:
-            names = [name for name in sequences.split(",") if name]
+            names = parse_list(sequences)
             found = evaluation.read_davis(davis, names or evaluation.HELD_OUT)
         return evaluation.choose_clips(wanted, seeds, found, cut_outs=cut_outs)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error

@@ -22,8 +22,10 @@ from siammask_ros.cli.common import (
     PresetOption,
     SettingsOption,
     ThreadsOption,
+    parse_list,
     progress_bar,
     say_all,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -75,11 +77,9 @@ def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
     request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
     if results is not None and (tracker or weights):
         raise typer.BadParameter("--results are scored as they are, without a tracker")
-    names = [name for name in videos.split(",") if name]
-    try:
+    names = parse_list(videos)
+    with wrong_usage():
         found = evaluation.read_youtube_vos(root, names or None, all_frames=all_frames, truth=truth)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     convention, dataset = evaluation.Convention.TRACKED, "YouTube-VOS"
     if results is not None:
         with progress_bar(results.name, len(found)) as advance:
