@@ -420,7 +420,7 @@ _FAST_ANGLES = 18
 _FAST_CELLS = 32
 _FAST_TURNS = (-1 / 3, 0.0, 1 / 3)
 """Angles of the second look, as shares of the step between those of the first."""
-_FAST_FINE_CELLS = 80
+_FAST_FINE_CELLS = 64
 _FAST_MARGIN = 1.15
 """Side of the region of the second look, relative to the first look's box."""
 _FAST_LONG_SIDE, _FAST_SHORT_SIDE = 64, 16
@@ -554,6 +554,7 @@ class _Frame:
         return RotatedBox(_from_frame(self.center_xy, theta, across, down), size_wh, theta)
 
 
+@lru_cache(maxsize=8)
 def _angles(count: int) -> npt.NDArray[np.float64]:
     """Angles over a quarter turn: those of all rectangles, whichever side is the width."""
     return np.linspace(-math.pi / 4, math.pi / 4, count, endpoint=False, dtype=np.float64)
