@@ -83,9 +83,7 @@ def _contour(mask: Mask) -> npt.NDArray[np.uint8]:
     So contours are a pixel wide and lie half a pixel up and to the left (Martin et al., 2004).
     """
     pixels = np.ascontiguousarray(mask).view(np.uint8)
-    grown = np.asarray(
-        cv2.copyMakeBorder(pixels, 0, 1, 0, 1, cv2.BORDER_REPLICATE), dtype=np.uint8
-    )
+    grown = np.asarray(cv2.copyMakeBorder(pixels, 0, 1, 0, 1, cv2.BORDER_REPLICATE), dtype=np.uint8)
     here = grown[:-1, :-1]
     contour = here ^ grown[:-1, 1:]
     contour |= here ^ grown[1:, :-1]
