@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from siammask_ros.evaluation.protocol import (
+        BatchTracker,
+        ImageBgr,
         LabelledFrame,
         LabelledSequence,
         Mask,
@@ -116,31 +118,50 @@ def track_sequence(
     Raises:
         ValueError: no frame gives a target.
     """
-    tracker = as_batch(lambda: tracker_factory(sequence))
-    states: dict[int, object] = {}
+    targets = _Targets(as_batch(lambda: tracker_factory(sequence)))
     for index in range(len(sequence)):
         labelled = sequence.frame(index)
         image = labelled.image_bgr
         began = time.perf_counter()
-        pairs = [(image, state) for state in states.values()]
-        followed = tracker.track_batch(pairs) if pairs else []
-        results = {number: result for number, (_, result) in zip(states, followed, strict=True)}
+        results = targets.follow(image)
         labels = resolve_overlaps(results, image.shape[:2])
-        milliseconds = _milliseconds_since(began) if states else math.nan
-        states = {number: state for number, (state, _) in zip(states, followed, strict=True)}
-        starts = labelled.starts(states)
-        boxes = [box.xywh for mask in starts.values() if (box := Box.from_mask(mask))]
+        milliseconds = _milliseconds_since(began) if results else math.nan
+        given = labelled.starts(targets.states)
         began = time.perf_counter()
-        started = tracker.initialize_batch([(image, box) for box in boxes]) if boxes else []
-        initialize_ms = _milliseconds_since(began) if starts else math.nan
-        states |= dict(zip(starts, started, strict=True))
-        for number, mask in starts.items():
+        targets.start(image, given)
+        initialize_ms = _milliseconds_since(began) if given else math.nan
+        for number, mask in given.items():
             labels[mask] = number
         yield TrackedFrame(
-            index, labelled, labels, results, tuple(starts), milliseconds, initialize_ms
+            index, labelled, labels, results, tuple(given), milliseconds, initialize_ms
         )
-    if not states:
+    if not targets.states:
         raise ValueError(f"sequence {sequence.name}: no frame gives a target, the masks are empty")
+
+
+class _Targets:
+    """The targets of a sequence that are followed so far, by number."""
+
+    def __init__(self, tracker: BatchTracker[object]) -> None:
+        self.states: dict[int, object] = {}
+        self._tracker = tracker
+
+    def follow(self, image_bgr: ImageBgr) -> dict[int, Result]:
+        """Find all of them in the next image, in one pass."""
+        if not self.states:
+            return {}
+        found = self._tracker.track_batch([(image_bgr, state) for state in self.states.values()])
+        numbered = dict(zip(self.states, found, strict=True))
+        self.states = {number: state for number, (state, _) in numbered.items()}
+        return {number: result for number, (_, result) in numbered.items()}
+
+    def start(self, image_bgr: ImageBgr, masks: Mapping[int, Mask]) -> None:
+        """Follow more of them, from the boxes around their masks on."""
+        boxes = {number: Box.from_mask(mask) for number, mask in masks.items()}
+        given = [(image_bgr, box.xywh) for box in boxes.values() if box is not None]
+        if given:
+            started = self._tracker.initialize_batch(given)
+            self.states |= dict(zip(boxes, started, strict=True))
 
 
 def resolve_overlaps(results: Mapping[int, Result], shape: tuple[int, ...]) -> Labels:
