@@ -309,6 +309,36 @@ def test_own_trackers_see_bgr_and_their_confidence_is_kept(tmp_path, data, stack
     assert [float(line) for line in lines[1:]] == pytest.approx([1] * (FRAMES - 1), abs=0.05)
 
 
+INTERRUPTING = """
+import os
+import signal
+from pathlib import Path
+
+from siammask_ros.evaluation.reference import NeverMoves
+
+
+class Once(NeverMoves):
+    def track(self, image_bgr, state):
+        marker = Path(__file__).with_suffix(".done")
+        if not marker.exists():
+            marker.touch()
+            os.kill(os.getppid(), signal.SIGINT)
+        return super().track(image_bgr, state)
+"""
+
+
+@needs_toolkit
+def test_ctrl_c_ends_a_run_that_can_go_on(tmp_path, data, stack):
+    workspace, module = tmp_path / "workspace", tmp_path / "once.py"
+    module.write_text(INTERRUPTING)
+    first = ["--stack", stack(SUPERVISED), "--data", data]
+    chosen = ["--tracker", f"{module}:Once", "--name", "once", "--experiments", "unsupervised"]
+    assert run(workspace, *first, *chosen) == cli.EXIT_INTERRUPTED
+    assert not result_files(workspace)
+    assert run(workspace, *chosen) == 0
+    assert len(result_files(workspace)) == len(NAMES)
+
+
 # --- Data that are there are taken; others are fetched only if that is asked for
 
 
@@ -360,8 +390,6 @@ def test_nothing_is_fetched_unasked(tmp_path, fetched, capsys):
         ([], ["no workspace", "--stack"]),
         (["--stack", "vot1999"], ["no stack 'vot1999'", "vot2018"]),
         (["--stack", "TINY", "--data", "EMPTY"], ["EMPTY"]),
-        (["--stack", "TINY", "--data", "DATA", "--tracker", "nothing"], ["'nothing'", "csrt"]),
-        (["--stack", "TINY", "--data", "DATA", "--set", "masks=some"], ["masks"]),
         (["--stack", "TINY", "--data", "DATA", "-w", "none.pth"], ["none.pth"]),
         (
             ["--stack", "TINY", "--data", "DATA", "--tracker", "truth", "--name", "a b"],
@@ -389,10 +417,20 @@ def test_errors_are_one_line(tmp_path, data, stack, capsys, arguments, words):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--region", "ellipse"], ["--tracker", "truth", "--preset", "vot"]]
+    "arguments",
+    [
+        ["--region", "ellipse"],
+        ["--tracker", "truth", "--preset", "vot"],
+        ["--tracker", "nothing"],
+        ["--tracker", "never-moves", "--tracker-weights", "a.onnx"],
+        ["--set", "masks=some"],
+        ["--weights", "a.pth,b.pth"],
+    ],
 )
-def test_wrong_usage(tmp_path, arguments):
-    assert run(tmp_path, "--stack", "vot2018", *arguments) == 2
+def test_wrong_usage(tmp_path, capsys, arguments):
+    assert run(tmp_path / "workspace", "--stack", "vot2018", *arguments) == 2
+    assert "Usage" in capsys.readouterr().err
+    assert not (tmp_path / "workspace").exists()
 
 
 @needs_toolkit

@@ -16,6 +16,7 @@ from siammask_ros.evaluation.vot.report import vot_markdown, write_vot
 from siammask_ros.evaluation.vot.workspace import (
     STACKS,
     entrant_name,
+    entrant_words,
     prepare_workspace,
     register_entrant,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "SequenceResult",
     "VotEvaluation",
     "entrant_name",
+    "entrant_words",
     "evaluate_vot",
     "prepare_workspace",
     "register_entrant",

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from siammask_ros.evaluation.vot.toolkit import (
+    Interrupts,
     Untyped,
     execute,
+    kept_interrupts,
     toolkit_errors,
     toolkit_module,
     toolkit_version,
@@ -131,16 +133,18 @@ def evaluate_vot(
         ValueError: an unknown tracker, experiment or sequence, or one without anchors.
         RuntimeError: the tracker failed, or the toolkit; a tracker's words are in a file of `logs`
             that the message names.
+        KeyboardInterrupt: Ctrl-C; what is complete stays.
     """
-    with toolkit_errors():
+    with toolkit_errors(), kept_interrupts() as interrupts:
         workspace = toolkit_module("vot.workspace").Workspace.load(str(folder))
         if name not in workspace.registry:
             raise ValueError(f"{TRACKERS_FILE} of {folder} has no tracker {name!r}")
-        tracker = with_single_target(workspace.registry[name])
+        tracker = with_single_target(workspace.registry[name], interrupts.check)
         chosen = _chosen(workspace.stack, experiments, "experiment", lambda each: each.identifier)
         videos = _chosen(workspace.dataset, sequences, "sequence", lambda each: each.name)
         for experiment in chosen:
-            _run(experiment, tracker, videos, force, on_progress)
+            _run(experiment, tracker, videos, force, interrupts, on_progress)
+    with toolkit_errors():
         return VotEvaluation(
             tracker=name,
             settings=str(tracker.metadata("settings") or ""),
@@ -168,6 +172,7 @@ def _run(
     tracker: Untyped,
     videos: list[Untyped],
     force: bool,  # noqa: FBT001 - private
+    interrupts: Interrupts,
     on_progress: Progress | None,
 ) -> None:
     report = on_progress or (lambda *_: None)
@@ -181,6 +186,7 @@ def _run(
         try:
             execute(experiment, tracker, sequence, force=force, on_progress=tell)
         except trackers.TrackerException as error:
+            interrupts.check()  # the tracker gets a Ctrl-C of the terminal, too
             raise RuntimeError(_failure(experiment, tracker, sequence, error)) from error
         tell(1.0)
 

@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import logging
+import signal
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -89,6 +91,42 @@ def toolkit_errors() -> Iterator[None]:
         logger.setLevel(level)
 
 
+class Interrupts:
+    """A Ctrl-C that came while the toolkit waits for a tracker in C code, where Python loses it."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def note(self, *_: object) -> None:
+        """Remember that one came; a signal handler."""
+        self._came = True
+
+    def check(self) -> None:
+        """Let it through, if one came.
+
+        Raises:
+            KeyboardInterrupt: one came.
+        """
+        if self._came:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def kept_interrupts() -> Iterator[Interrupts]:
+    """Keep each Ctrl-C until it is asked for; where it has another meaning already, do nothing."""
+    interrupts = Interrupts()
+    usual = signal.default_int_handler
+    is_usual = signal.getsignal(signal.SIGINT) is usual
+    if not is_usual or threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    signal.signal(signal.SIGINT, interrupts.note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 class SingleTargetRuntime:
     """The runtime of a tracker of one target, as all of the toolkit's experiments ask for it.
 
@@ -96,12 +134,14 @@ class SingleTargetRuntime:
 
     Args:
         runtime: the toolkit's TraX runtime.
+        check: called after each answer; ends the run by raising.
     """
 
     multiobject = False
 
-    def __init__(self, runtime: Untyped) -> None:
+    def __init__(self, runtime: Untyped, check: Callable[[], None]) -> None:
         self._runtime = runtime
+        self._check = check
 
     @property
     def tracker(self) -> Untyped:
@@ -112,11 +152,13 @@ class SingleTargetRuntime:
         """Start on a target, or on a list of one."""
         listed = isinstance(new, list)
         status, elapsed = self._runtime.initialize(frame, new if listed else [new])
+        self._check()
         return (status if listed else status[0]), elapsed
 
     def update(self, frame: Untyped, new: Untyped = None) -> tuple[Untyped, float]:
         """Find the target in the next frame; an empty list for `new` asks for a list."""
         status, elapsed = self._runtime.update(frame, [])
+        self._check()
         return (status if isinstance(new, list) else status[0]), elapsed
 
     def run(self, frames: Untyped, queries: Untyped) -> Untyped:
@@ -138,15 +180,15 @@ class SingleTargetRuntime:
         self.stop()
 
 
-def with_single_target(tracker: Untyped) -> Untyped:
-    """The toolkit's tracker, its runtimes those of one target."""
+def with_single_target(tracker: Untyped, check: Callable[[], None]) -> Untyped:
+    """The toolkit's tracker, its runtimes those of one target (`SingleTargetRuntime`)."""
     trackers = toolkit_module("vot.tracker")
     if hasattr(trackers, "SingleObjectTrackerRuntime"):
         return tracker  # up to 0.7 the toolkit does this itself
     for kind in (SingleTargetRuntime, trackers.RealtimeTrackerRuntime):
         trackers.OnlineTrackerRuntime.register(kind)
     start = tracker.runtime
-    tracker.runtime = lambda log=False: SingleTargetRuntime(start(log))
+    tracker.runtime = lambda log=False: SingleTargetRuntime(start(log), check)
     return tracker
 
 
