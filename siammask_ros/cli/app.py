@@ -18,7 +18,6 @@ from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
 from siammask_ros.cli.evaluate_vot import evaluate_vot
 from siammask_ros.cli.evaluate_youtube_vos import evaluate_youtube_vos
 from siammask_ros.cli.select import select
-from siammask_ros.cli.evaluate_vot import evaluate_vot
 from siammask_ros.cli.track import track
 from siammask_ros.cli.train import train
 

@@ -16,7 +16,9 @@ from siammask_ros.cli.common import (
     PresetOption,
     SettingsOption,
     ThreadsOption,
+    parse_list,
     say_all,
+    wrong_usage,
 )
 
 if TYPE_CHECKING:
@@ -97,10 +99,10 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
 
     if tracker != vot.SIAMMASK and (weights or preset is not Preset.auto or settings):
         raise typer.BadParameter(f"--weights, --preset and --set mean nothing to {tracker}")
-    try:
+    with wrong_usage():
         options = vot.EntrantOptions(
             tracker=tracker,
-            weights=_names(weights or tracker_weights),
+            weights=tuple(parse_list(weights or tracker_weights)),
             preset=preset.value,
             settings=tuple(settings or ()),
             region=region,  # type: ignore[arg-type] # it is checked there
@@ -108,8 +110,6 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
             threads=threads,
         )
         vot.entrant_words(options)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
     folder = vot.prepare_workspace(workspace, stack=stack, data=data, download=download)
     chosen = name or vot.entrant_name(options)
     vot.register_entrant(folder, chosen, options)
@@ -117,17 +117,13 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
         evaluation = vot.evaluate_vot(
             folder,
             chosen,
-            experiments=_names(experiments),
-            sequences=_names(sequences),
+            experiments=parse_list(experiments),
+            sequences=parse_list(sequences),
             force=force,
             on_progress=advance,
         )
     typer.echo(vot.vot_markdown(evaluation))
     say_all(vot.write_vot(output or workspace / REPORT_FOLDER / chosen, evaluation))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name for name in text.split(",") if name)
 
 
 @contextmanager
