@@ -37,6 +37,14 @@ LIBRARY = {
     "longterm",
     "target_status",
 }
+EXECUTABLES = (
+    "tracker_node",
+    "siammask",
+    "video_camera",
+    "select_target",
+    "demo",
+    "demo_recorder",
+)
 ARROWS = {
     "__init__": {"lazy", "network", "tracker", "weights"},
     "lazy": set(),
@@ -257,7 +265,7 @@ assert not [name for name in sys.modules if name.startswith("siammask_ros.ros")]
 def test_entry_points_resolve(monkeypatch):
     scripts = setup_arguments(monkeypatch)["entry_points"]["console_scripts"]
     targets = dict(script.split(" = ") for script in scripts)
-    assert set(targets) == {"tracker_node", "siammask", "video_camera", "demo", "demo_recorder"}
+    assert set(targets) == set(EXECUTABLES)
     for target in targets.values():
         module, function = target.split(":")
         place = REPOSITORY / module.replace(".", "/")
@@ -313,7 +321,7 @@ def test_installed_package_is_whole():
     prefix = next((entry for entry in prefixes if (entry / "share/siammask_ros").is_dir()), None)
     if prefix is None:
         pytest.skip("siammask_ros is not installed here (make test sets it up)")
-    for name in ("tracker_node", "siammask", "video_camera", "demo", "demo_recorder"):
+    for name in EXECUTABLES:
         script = prefix / "lib" / "siammask_ros" / name
         assert os.access(script, os.X_OK)
         # Not resolved: the link in the environment is what finds its packages.
