@@ -263,6 +263,40 @@ def test_a_module_that_the_users_needs_is_named(module):
         reference_factory(f"{module}:Still")
 
 
+DATACLASS = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+with Path("runs").open("a") as runs:
+    runs.write("x")
+
+
+@dataclass
+class Still:
+    share: float = 0.5
+
+    def initialize(self, image_bgr, box_xywh): ...
+
+    def track(self, image_bgr, state): ...
+"""
+
+
+def test_a_file_may_have_dataclasses_and_is_run_once(module, tmp_path):
+    module.write_text(DATACLASS)
+    factory = reference_factory(f"{module}:Still")
+    assert (factory(None).share, factory(None).share) == (0.5, 0.5)
+    assert (tmp_path / "runs").read_text() == "x"
+
+
+def test_a_file_that_fails_is_not_taken_for_read(module):
+    module.write_text("raise RuntimeError('half way')\n")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="half way"):
+            reference_factory(f"{module}:Still")
+
+
 def test_plain_results():
     box = BoxResult((2.0, 1.0, 3.0, 2.0), (8, 5))
     assert (box.mask.shape, box.mask.sum()) == ((5, 8), 6)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,9 +93,22 @@ def _module(place: str) -> ModuleType:
         path = Path(*place.split(".")).with_suffix(".py")
     if not path.is_file():
         raise ValueError(f"there is no module {place}, nor a file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    return _module_of_file(path.resolve())
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """The module of a file, run once; it has the path as its name."""
+    name = str(path)
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # dataclasses, among others, look for it there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
