@@ -113,7 +113,7 @@ class TrackerConfig:
             raise ValueError(f"{name} must be {expected}, got {value!r}")
 
     @classmethod
-    def preset(cls, name: str, **overrides: object) -> TrackerConfig:
+    def preset(cls, name: str, /, **overrides: object) -> TrackerConfig:
         """Published settings.
 
         Args:

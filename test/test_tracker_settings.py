@@ -98,6 +98,7 @@ def test_bench_takes_settings(weights, capsys):
     [
         ("masks", "NAME=VALUE"),
         ("masks=fine", "masks must be one of"),
+        ("name=3", "unknown tracker settings: name"),
         ("mask_treshold=0.3", "unknown tracker settings: mask_treshold"),
         ("mask_threshold=2", "mask_threshold must be"),
     ],
