@@ -391,6 +391,8 @@ def test_command_compares_trackers_and_stored_results(tmp_path, capsys):
         (("--tracker", "truth", "--tracker", "truth"), "a tracker is given twice"),
         (("--tracker", "nothing"), "unknown tracker 'nothing'"),
         (("--tracker", "truth", "--tracker-weights", "a.onnx"), "needs no files"),
+        (("--tracker", "truth", "--set", "masks=none"), "mean nothing to --tracker truth"),
+        (("--tracker", "truth", "--preset", "vot"), "mean nothing to --tracker truth"),
         (("--tracker-weights", "a.onnx"), "for one --tracker other than siammask"),
         (("--set", "masks=some"), "masks"),
         (("--year", "2018"), "2018"),

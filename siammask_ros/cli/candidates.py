@@ -126,8 +126,11 @@ def candidates(request: Request) -> Iterator[Candidate]:
 
 def _check(request: Request) -> None:
     others, checkpoints = request.others, request.checkpoints
-    if SIAMMASK not in request.trackers and checkpoints:
-        raise typer.BadParameter(f"--weights mean nothing to --tracker {others[0]}")
+    is_set = request.settings or request.preset is not Preset.auto
+    if SIAMMASK not in request.trackers and (checkpoints or is_set):
+        raise typer.BadParameter(
+            f"--weights, --preset and --set mean nothing to --tracker {others[0]}"
+        )
     if request.tracker_weights and len(others) != 1:
         raise typer.BadParameter("--tracker-weights are for one --tracker other than siammask")
     if len(set(request.trackers)) < len(request.trackers):
