@@ -1,9 +1,12 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all, and Markdown tables."""
+"""Files that appear whole or not at all, and tables as Markdown and CSV."""
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import os
 import tempfile
 from contextlib import contextmanager
@@ -49,3 +52,20 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines.append("| --- |" + " ---: |" * (len(header) - 1))
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as CSV: numbers with six digits, empty for NaN; true is 1 and false 0."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    return stream.getvalue()
+
+
+def _csv_cell(value: object) -> object:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return value

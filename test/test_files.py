@@ -1,12 +1,12 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Files that appear whole or not at all, and Markdown tables."""
+"""Files that appear whole or not at all, and tables."""
 
 from __future__ import annotations
 
 import pytest
 
-from siammask_ros.files import markdown_table, whole_file, write_whole
+from siammask_ros.files import csv_table, markdown_table, whole_file, write_whole
 
 
 def test_a_whole_file_appears_at_the_end(tmp_path):
@@ -39,3 +39,8 @@ def test_tables_align_numbers():
         markdown_table(["name", "J"], [["a", "0.5"]])
         == "| name | J |\n| --- | ---: |\n| a | 0.5 |\n"
     )
+
+
+def test_csv_has_an_empty_cell_where_there_is_no_number():
+    rows = [("a, b", 1 / 3, True), ("c", float("nan"), 2)]
+    assert csv_table(["name", "J", "n"], rows) == 'name,J,n\n"a, b",0.333333,1\nc,,2\n'

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from pathlib import Path
@@ -22,7 +20,7 @@ from siammask_ros.evaluation.confidence import (
 from siammask_ros.evaluation.over_time import write_over_time
 from siammask_ros.evaluation.published import published_rows
 from siammask_ros.evaluation.scores import FrameScore
-from siammask_ros.files import markdown_table, write_whole
+from siammask_ros.files import csv_table, markdown_table, write_whole
 
 if TYPE_CHECKING:
     import os
@@ -227,7 +225,7 @@ def comparison_csv(evaluations: Iterable[Evaluation]) -> str:
         "median_ms",
         "p99_ms",
     )
-    return _csv(
+    return csv_table(
         header,
         (
             (
@@ -277,7 +275,7 @@ def sequences_csv(evaluation: Evaluation) -> str:
         for name in evaluation.names
         for part in (evaluation.of([name]),)
     )
-    return _csv(("sequence", "targets", *_SEQUENCE_FIELDS), rows)
+    return csv_table(("sequence", "targets", *_SEQUENCE_FIELDS), rows)
 
 
 def targets_csv(evaluation: Evaluation) -> str:
@@ -293,7 +291,7 @@ def targets_csv(evaluation: Evaluation) -> str:
         for score in evaluation.sequences
     )
     header = ("sequence", "target", *_SEQUENCE_FIELDS, "confidence", "initialize_ms")
-    return _csv(header, rows)
+    return csv_table(header, rows)
 
 
 def frames_csv(evaluation: Evaluation) -> str:
@@ -303,12 +301,12 @@ def frames_csv(evaluation: Evaluation) -> str:
         for score in evaluation.sequences
         for frame in score.frames
     )
-    return _csv(("sequence", "target", *FrameScore._fields), rows)
+    return csv_table(("sequence", "target", *FrameScore._fields), rows)
 
 
 def separation_csv(evaluation: Evaluation) -> str:
     """One line a bound of J and group of sequences: how far the confidence separates."""
-    return _csv(
+    return csv_table(
         ("group", *Separation._fields),
         (
             (name, *separation)
@@ -320,7 +318,7 @@ def separation_csv(evaluation: Evaluation) -> str:
 
 def calibration_csv(evaluation: Evaluation) -> str:
     """One line a stretch of confidence: the frames in it and their J."""
-    return _csv(CalibrationBin._fields, evaluation.calibration)
+    return csv_table(CalibrationBin._fields, evaluation.calibration)
 
 
 def evaluation_json(evaluation: Evaluation) -> str:
@@ -417,22 +415,6 @@ def write_comparison(
 def number(value: float, digits: int = 3) -> str:
     """A number for a table, or a dash for NaN."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    return stream.getvalue()
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
 
 
 def _without_nan(value: Any) -> Any:  # noqa: ANN401 - any JSON value

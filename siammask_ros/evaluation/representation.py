@@ -18,7 +18,7 @@ import numpy as np
 
 from siammask_ros.evaluation.davis import read_davis
 from siammask_ros.evaluation.report import number
-from siammask_ros.files import markdown_table, write_whole
+from siammask_ros.files import csv_table, markdown_table, write_whole
 from siammask_ros.geometry import (
     BoolArray,
     Box,
@@ -372,12 +372,8 @@ def representation_markdown(study: RepresentationStudy) -> str:
 def representation_csv(study: RepresentationStudy) -> str:
     """One line a kind of box, the paper's numbers after ours; empty where there is no number."""
     header = (*RepresentationRow._fields, "paper_iou", "paper_50", "paper_70")
-    lines = [",".join(header)]
-    for row in study.rows:
-        numbers = (*row[1:], *PAPER.get(row.name, (math.nan,) * 3))
-        cells = ("" if math.isnan(value) else f"{value:.6g}" for value in numbers)
-        lines.append(",".join((row.name, *cells)))
-    return "\n".join(lines) + "\n"
+    rows = ((*row, *PAPER.get(row.name, (math.nan,) * 3)) for row in study.rows)
+    return csv_table(header, rows)
 
 
 def write_representation(

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from pathlib import Path
@@ -28,12 +26,12 @@ from siammask_ros.evaluation.scenarios import (
     VISIBLE_FROM,
     InTime,
 )
-from siammask_ros.files import markdown_table, write_whole
+from siammask_ros.files import csv_table, markdown_table, write_whole
 from siammask_ros.pictures import write_png
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -141,7 +139,7 @@ def clips_csv(report: LifeReport) -> str:
         for clip in scenario.clips
         for target in clip.targets
     )
-    return _csv(_CLIP_COLUMNS, rows)
+    return csv_table(_CLIP_COLUMNS, rows)
 
 
 def _clip_row(clip: ClipLife, target: TargetLife) -> tuple[object, ...]:
@@ -160,7 +158,7 @@ def _clip_row(clip: ClipLife, target: TargetLife) -> tuple[object, ...]:
         target.wrong_returns,
         target.wrong_frames,
         target.id_switches,
-        f"{target.region_similarity:.4f}",
+        target.region_similarity,
     )
 
 
@@ -177,10 +175,10 @@ def life_frames_csv(report: LifeReport) -> str:
             target.target_id,
             frame.frame,
             frame.status.name,
-            f"{frame.confidence:.4f}",
-            f"{frame.visible_share:.4f}",
-            f"{frame.box_iou:.4f}",
-            f"{frame.region_similarity:.4f}",
+            frame.confidence,
+            frame.visible_share,
+            frame.box_iou,
+            frame.region_similarity,
             frame.other or "",
         )
         for scenario in report.scenarios
@@ -188,15 +186,7 @@ def life_frames_csv(report: LifeReport) -> str:
         for target in clip.targets
         for frame in target.frames
     )
-    return _csv(_FRAME_COLUMNS, rows)
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return stream.getvalue()
+    return csv_table(_FRAME_COLUMNS, rows)
 
 
 def life_json(report: LifeReport) -> str:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import fields
@@ -15,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from siammask_ros.evaluation.report import number
 from siammask_ros.evaluation.vot.experiments import FRAMES_OF_RATE
 from siammask_ros.evaluation.vot.published import PUBLISHED_VOT
-from siammask_ros.files import markdown_table, write_whole
+from siammask_ros.files import csv_table, markdown_table, write_whole
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
 
     from siammask_ros.evaluation.vot.experiments import ExperimentResult, VotEvaluation
 
@@ -72,21 +69,20 @@ def experiments_csv(evaluation: VotEvaluation) -> str:
             each.kind,
             len(each.sequences),
             each.frames,
-            *map(_cell, (each.eao, each.accuracy, each.robustness, each.failures)),
+            each.eao,
+            each.accuracy,
+            each.robustness,
+            each.failures,
         )
         for each in evaluation.experiments
     ]
-    return _csv((*header, "eao", "accuracy", "robustness", "failures"), rows)
+    return csv_table((*header, "eao", "accuracy", "robustness", "failures"), rows)
 
 
 def vot_sequences_csv(evaluation: VotEvaluation) -> str:
     """A row a sequence and experiment."""
-    rows = [
-        (each.experiment, row.sequence, row.frames, _cell(row.accuracy), _cell(row.robustness))
-        for each in evaluation.experiments
-        for row in each.sequences
-    ]
-    return _csv(("experiment", "sequence", "frames", "accuracy", "robustness"), rows)
+    rows = [(each.experiment, *row) for each in evaluation.experiments for row in each.sequences]
+    return csv_table(("experiment", "sequence", "frames", "accuracy", "robustness"), rows)
 
 
 def vot_json(evaluation: VotEvaluation) -> str:
@@ -108,18 +104,6 @@ def write_vot(folder: str | os.PathLike[str], evaluation: VotEvaluation) -> list
         "sequences.csv": vot_sequences_csv(evaluation),
     }
     return [write_whole(base / name, content) for name, content in contents.items()]
-
-
-def _csv(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()
-
-
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6f}"
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON has
