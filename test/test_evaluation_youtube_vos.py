@@ -131,7 +131,7 @@ def test_scores_are_divided_by_category(tmp_path, train):
 def test_command_writes_for_the_server(tmp_path, valid, train, capsys):
     output = tmp_path / "out"
     assert command(valid, "--tracker", "never-moves", "--output", output) == 0
-    assert "2 videos tracked, none with a truth" in capsys.readouterr().out
+    assert "2 videos, none with a truth" in capsys.readouterr().out
     assert len(list(output.rglob("*.png"))) == 8
     assert not (output / "report").exists()
     seen = tmp_path / "seen.txt"
@@ -143,6 +143,31 @@ def test_command_writes_for_the_server(tmp_path, valid, train, capsys):
     assert {"report.md", "categories.md", "targets.csv", "over_time.png"} <= {
         path.name for path in (scored / "report").iterdir()
     }
+
+
+def test_command_compares_trackers(tmp_path, train, capsys):
+    output = tmp_path / "out"
+    trackers = ("--tracker", "never-moves", "--tracker", "truth")
+    assert command(train, *trackers, "--output", output) == 0
+    assert "| truth | 1.000 | 1.000 | 0.000 |" in capsys.readouterr().out
+    assert {path.name for path in (output / "report").iterdir()} == {
+        *("comparison.md", "comparison.csv", "over_time.png")
+    }
+    for name in ("never-moves", "truth"):
+        assert (output / name / "report" / "report.md").is_file()
+        assert len(list((output / name / "Annotations").rglob("*.png"))) == 18
+
+
+def test_command_reads_the_seen_categories_before_it_tracks(tmp_path, train, capsys):
+    output = tmp_path / "out"
+    options = ("--tracker", "truth", "--output", output, "--seen")
+    assert command(train, *options, tmp_path / "none.json") == 1
+    assert "none.json" in capsys.readouterr().err
+    (tmp_path / "empty.txt").write_text("")
+    assert command(train, *options, tmp_path / "empty.txt") == 2
+    (train / "meta.json").rename(tmp_path / "meta.json")
+    assert command(train, *options, tmp_path / "meta.json") == 2
+    assert not output.exists()
 
 
 def test_folders_that_are_none_are_named(tmp_path, valid, train):

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,15 +25,15 @@ from siammask_ros.cli.common import (
     SettingsOption,
     ThreadsOption,
     parse_list,
-    progress_bar,
     say_all,
     wrong_usage,
 )
+from siammask_ros.cli.scoring import ScoringTask, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from siammask_ros.evaluation import Convention, DavisSequence, Evaluation, SequenceGroup
+    from siammask_ros.evaluation import DavisSequence, Evaluation, SequenceGroup
 
 MASKS = "masks"
 """Folder of result files beside a report."""
@@ -114,13 +113,9 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
     if results and (tracker or weights or failures or masks):
         raise typer.BadParameter("--results are scored as they are, without a tracker")
     found, chosen = _sequences_to_score(root, sequences, split, groups, year)
-    task = _Task(
-        found,
-        chosen,
-        evaluation.davis_name(found, split or None),
-        evaluation.Convention(convention.value),
-        jobs,
-    )
+    dataset = evaluation.davis_name(found, split or None)
+    counted = evaluation.Convention(convention.value)
+    task = ScoringTask(found, dataset, counted, jobs, chosen)
     scores: list[Evaluation] = []
     for name, folder in _stored(results or []):
         scores.append(task.score_results(name, folder))
@@ -131,56 +126,7 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
         if failures is not None:
             worst = evaluation.find_failures(scores[-1], found, candidate.factory)
             say_all(evaluation.write_failures(failures / candidate.folder, worst))
-    if len(scores) > 1:
-        typer.echo(evaluation.comparison_markdown(scores))
-        if output is not None:
-            say_all(evaluation.write_comparison(output, scores))
-
-
-class _Task(NamedTuple):
-    """What is scored, whoever did it."""
-
-    sequences: list[DavisSequence]
-    groups: tuple[SequenceGroup, ...]
-    dataset: str
-    convention: Convention
-    jobs: int
-
-    def score(self, candidate: Candidate, threads: int, masks: Path | None) -> Evaluation:
-        """Track."""
-        from siammask_ros import evaluation
-
-        with progress_bar(candidate.name, len(self.sequences)) as advance:
-            score = evaluation.evaluate(
-                self.sequences,
-                candidate.factory,
-                tracker_name=candidate.name,
-                dataset_name=self.dataset,
-                convention=self.convention,
-                jobs=self.jobs,
-                threads=threads or None,
-                device=candidate.device,
-                groups=self.groups,
-                masks=masks,
-                on_sequence=advance,
-            )
-        return replace(score, training_step=candidate.training_step)
-
-    def score_results(self, name: str, folder: Path) -> Evaluation:
-        """Read."""
-        from siammask_ros import evaluation
-
-        with progress_bar(name, len(self.sequences)) as advance:
-            return evaluation.evaluate_results(
-                self.sequences,
-                folder,
-                tracker_name=name,
-                dataset_name=self.dataset,
-                convention=self.convention,
-                jobs=self.jobs,
-                groups=self.groups,
-                on_sequence=advance,
-            )
+    compare(scores, output)
 
 
 def _masks_folder(candidate: Candidate, output: Path | None, masks: Path | None) -> Path | None:

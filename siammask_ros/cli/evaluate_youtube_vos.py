@@ -23,13 +23,17 @@ from siammask_ros.cli.common import (
     SettingsOption,
     ThreadsOption,
     parse_list,
-    progress_bar,
     say_all,
     wrong_usage,
 )
+from siammask_ros.cli.scoring import ScoringTask, compare
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from siammask_ros.evaluation import Evaluation, YoutubeVosSequence
+
+REPORT_FOLDER = "report"
 
 
 def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
@@ -80,49 +84,49 @@ def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
     names = parse_list(videos)
     with wrong_usage():
         found = evaluation.read_youtube_vos(root, names or None, all_frames=all_frames, truth=truth)
-    convention, dataset = evaluation.Convention.TRACKED, "YouTube-VOS"
+        categories = _seen_categories(found, seen)
+    task = ScoringTask(found, "YouTube-VOS", evaluation.Convention.TRACKED, jobs)
+    scores: list[Evaluation] = []
     if results is not None:
-        with progress_bar(results.name, len(found)) as advance:
-            score = evaluation.evaluate_results(
-                found,
-                results,
-                tracker_name=results.resolve().name,
-                dataset_name=dataset,
-                convention=convention,
-                jobs=jobs,
-                on_sequence=advance,
-            )
-        _report(score, found, seen, output)
-        return
-    for candidate in candidates(request):
-        with progress_bar(candidate.name, len(found)) as advance:
-            score = evaluation.evaluate(
-                found,
-                candidate.factory,
-                tracker_name=candidate.name,
-                dataset_name=dataset,
-                convention=convention,
-                jobs=jobs,
-                threads=threads or None,
-                device=candidate.device,
-                masks=output / candidate.folder,
-                on_sequence=advance,
-            )
-        _report(score, found, seen, output / candidate.folder)
+        scores.append(task.score_results(results.resolve().name, results))
+        _report(scores[-1], found, categories, output)
+    for candidate in () if results is not None else candidates(request):
+        scores.append(task.score(candidate, threads, output / candidate.folder))
+        _report(scores[-1], found, categories, output / candidate.folder)
+    compare([score for score in scores if score.sequences], output / REPORT_FOLDER)
+
+
+def _seen_categories(found: list[YoutubeVosSequence], seen: Path | None) -> Collection[str] | None:
+    """The categories of `--seen`; read before the work, so that what is wrong shows at once.
+
+    Raises:
+        ValueError: the file names none, or a video's own are not known.
+    """
+    if seen is None:
+        return None
+    from siammask_ros import evaluation
+
+    unknown = [sequence.name for sequence in found if not sequence.categories]
+    if unknown:
+        raise ValueError(f"--seen needs a meta.json with the categories of {', '.join(unknown)}")
+    return evaluation.read_seen_categories(seen)
 
 
 def _report(
-    score: Evaluation, found: list[YoutubeVosSequence], seen: Path | None, output: Path
+    score: Evaluation,
+    found: list[YoutubeVosSequence],
+    seen: Collection[str] | None,
+    output: Path,
 ) -> None:
     from siammask_ros import evaluation
 
     if not score.sequences:
-        typer.echo(f"{len(found)} videos tracked, none with a truth to score; masks in {output}")
+        typer.echo(f"{len(found)} videos, none with a truth to score")
         return
     typer.echo(evaluation.evaluation_markdown(score))
-    say_all(evaluation.write_report(output / "report", score))
+    say_all(evaluation.write_report(output / REPORT_FOLDER, score))
     if seen is None:
         return
-    divided = evaluation.by_category(score, found, evaluation.read_seen_categories(seen))
+    divided = evaluation.by_category(score, found, seen)
     typer.echo(evaluation.seen_unseen_markdown(divided))
-    say_all([evaluation.write_seen_unseen(output / "report", divided)])
+    say_all([evaluation.write_seen_unseen(output / REPORT_FOLDER, divided)])
