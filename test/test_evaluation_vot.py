@@ -425,6 +425,7 @@ def test_errors_are_one_line(tmp_path, data, stack, capsys, arguments, words):
         ["--tracker", "never-moves", "--tracker-weights", "a.onnx"],
         ["--set", "masks=some"],
         ["--weights", "a.pth,b.pth"],
+        ["--tracker-weights", "a.onnx"],
     ],
 )
 def test_wrong_usage(tmp_path, capsys, arguments):

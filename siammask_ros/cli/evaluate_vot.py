@@ -99,6 +99,8 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
 
     if tracker != vot.SIAMMASK and (weights or preset is not Preset.auto or settings):
         raise typer.BadParameter(f"--weights, --preset and --set mean nothing to {tracker}")
+    if tracker == vot.SIAMMASK and tracker_weights:
+        raise typer.BadParameter("--tracker-weights are for a --tracker other than siammask")
     with wrong_usage():
         options = vot.EntrantOptions(
             tracker=tracker,
