@@ -419,6 +419,12 @@ def test_what_cannot_be_saved(small, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("available", "name"), [(True, "cuda:0"), (False, "cpu")])
+def test_the_automatic_device_is_cuda_where_it_is(monkeypatch, available, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
+    assert checked_device("auto") == torch.device(name)
+
+
 def test_devices_that_do_not_exist():
     assert checked_device("cpu").type == "cpu"
     with pytest.raises(ValueError, match="unknown device 'tpu9'"):

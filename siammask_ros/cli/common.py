@@ -143,13 +143,9 @@ def preset_name(network: SiamMask, preset: Preset) -> str:
 
 
 def load_network(weights: str, device: str) -> SiamMask:
-    """A network ready for inference; the device `auto` is CUDA where there is one."""
-    import torch
-
+    """A network ready for inference."""
     from siammask_ros.network import fuse_for_inference, load_network
 
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return fuse_for_inference(load_network(weights, device=device))
 
 

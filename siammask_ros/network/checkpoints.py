@@ -27,6 +27,7 @@ from siammask_ros.network.key_names import (
 from siammask_ros.network.siammask import SiamMask
 
 OWN_FORMAT = "siammask_ros/1"
+AUTO_DEVICE = "auto"
 BUNDLED = {"compact": Path(__file__).resolve().parent.parent / "checkpoints" / "compact.pth"}
 """Checkpoints that come with the package, by name."""
 LISTED_KEYS = 8
@@ -82,7 +83,7 @@ def load_network(
     Args:
         name_or_path: "compact" for the bundled one, or the path of an official, a PySOT, a
             SiamMask++ or our own checkpoint. The architecture is found from the file.
-        device: "cpu", "cuda", "cuda:1", ...
+        device: "cpu", "cuda", "cuda:1", ..., or "auto" (`checked_device`).
 
     Raises:
         CheckpointError: if the file cannot be loaded; nothing in it is ever executed.
@@ -97,11 +98,13 @@ def load_network(
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """The torch device of this name.
+    """The torch device of this name; `auto` is the first CUDA device, or the CPU without one.
 
     Raises:
         ValueError: if the name is unknown to torch or the device is absent.
     """
+    if device == AUTO_DEVICE:
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     try:
         target = torch.device(device)
     except RuntimeError as error:

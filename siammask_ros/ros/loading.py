@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siammask_ros.longterm import LongTermTracker
-from siammask_ros.ros.parameters import AUTO, Settings
+from siammask_ros.ros.parameters import Settings
 
 if TYPE_CHECKING:
     from siammask_ros.network import SiamMask
@@ -30,8 +30,6 @@ def choose_device(wish: str) -> str:
 
     from siammask_ros.network import checked_device
 
-    if wish == AUTO:
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
     try:
         return str(checked_device(wish))
     except ValueError as error:

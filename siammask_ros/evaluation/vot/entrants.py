@@ -197,10 +197,7 @@ def _load_siammask(options: EntrantOptions) -> Tracker[Any]:
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    network = fuse_for_inference(load_network(options.files[0], device=device))
+    network = fuse_for_inference(load_network(options.files[0], device=options.device))
     name = network.default_preset if options.preset == "auto" else options.preset
     config = TrackerConfig.preset(name, **parse_settings(options.settings))
     return SiamMaskTracker(network, config)
