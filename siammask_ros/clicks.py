@@ -1,10 +1,10 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a click to a box: which box around a point is an object, by the network's own masks.
+"""From a click to a box: which box around a point is round a target, by the network's own masks.
 
-A box is taken as an exemplar and searched for in the very image it was cut from. Round an object
-the mask that comes back fills the box, and the score is high; a box round a part of an object, or
-round nothing, comes back with a mask of another extent. So boxes of several sizes are tried, the
+A box is taken as an exemplar and searched for in the very image it was cut from. Round a target
+the mask that comes back fills the box, and the score is high; a box round a part of one, or round
+nothing, comes back with a mask of another extent. So boxes of several sizes are tried, the
 extents of their masks are tried as boxes next, and the box that its mask repeats best wins, a large
 one rather than a small one.
 """
@@ -34,7 +34,7 @@ LARGEST_SHARE = 4 / 5
 KEPT = 4
 """Boxes whose masks' extents are tried in the next round."""
 SIZE_EXPONENT = 0.25
-"""A part of an object can be as consistent as all of it, so of equals the larger is preferred: by
+"""A part of a target can be as consistent as all of it, so of equals the larger is preferred: by
 this power of its area. Of 0, 0.25, 0.5, 0.75 and 1 it was the best on 30 DAVIS sequences."""
 SAME_BOX_IOU = 0.9
 """Boxes that overlap so much are one."""
@@ -52,7 +52,7 @@ class _Trial(NamedTuple):
 def grow_box(
     tracker: BatchTracker, image_bgr: ImageBgr, point_xy: tuple[float, float], *, rounds: int = 2
 ) -> Box:
-    """A box round the object at a point.
+    """A box round the target at a point.
 
     Args:
         tracker: with a network that predicts masks; without masks the best square is returned.
