@@ -18,7 +18,7 @@ import numpy as np
 from siammask_ros.geometry import Box, box_iou
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -133,6 +133,12 @@ def measure_statistics(values: npt.ArrayLike) -> MeasureStatistics:
         float((numbers > RECALL_ABOVE).mean()),
         float(first.mean() - last.mean()),
     )
+
+
+def mean_of_known(values: Iterable[float]) -> float:
+    """Mean without NaNs; NaN of nothing."""
+    kept = [value for value in values if not math.isnan(value)]
+    return math.fsum(kept) / len(kept) if kept else math.nan
 
 
 def box_overlap(predicted_xywh: Sequence[float], truth: Mask) -> float:

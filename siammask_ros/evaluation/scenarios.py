@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from siammask_ros.evaluation.measures import box_overlap, region_similarity
+from siammask_ros.evaluation.measures import box_overlap, mean_of_known, region_similarity
 from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class TargetLife:
     @property
     def region_similarity(self) -> float:
         """Mean J while the target is visible; a lost target has 0. NaN if it is never visible."""
-        return _mean(frame.region_similarity for frame in self.frames if frame.visible)
+        return mean_of_known(frame.region_similarity for frame in self.frames if frame.visible)
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,7 @@ class ClipLife:
     def badness(self) -> tuple[int, float, float]:
         """Orders clips, the worst last: failures, wrong frames, and J."""
         wrong = sum(target.wrong_frames for target in self.targets)
-        similar = _mean(target.region_similarity for target in self.targets)
+        similar = mean_of_known(target.region_similarity for target in self.targets)
         return self.failures, wrong, -similar
 
 
@@ -349,7 +349,7 @@ class ScenarioLife:
     @property
     def region_similarity(self) -> float:
         """Mean J of targets while they are visible."""
-        return _mean(target.region_similarity for target in self.targets)
+        return mean_of_known(target.region_similarity for target in self.targets)
 
 
 @dataclass(frozen=True)
@@ -487,9 +487,3 @@ def _per_1000(count: int, of: int) -> float:
 def _median(values: Iterable[int]) -> float:
     kept = list(values)
     return float(np.median(kept)) if kept else math.nan
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Mean without NaNs; NaN of nothing."""
-    kept = [value for value in values if not math.isnan(value)]
-    return math.fsum(kept) / len(kept) if kept else math.nan

@@ -20,7 +20,11 @@ from siammask_ros.evaluation.confidence import (
     calibration,
     separation,
 )
-from siammask_ros.evaluation.measures import MeasureStatistics, measure_statistics
+from siammask_ros.evaluation.measures import (
+    MeasureStatistics,
+    mean_of_known,
+    measure_statistics,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -111,12 +115,12 @@ class SequenceScore:
     @property
     def box_iou(self) -> float:
         """Mean box overlap over the frames that show the target."""
-        return _mean(frame.box_iou for frame in self.counted)
+        return mean_of_known(frame.box_iou for frame in self.counted)
 
     @property
     def confidence(self) -> float:
         """Mean confidence; NaN if the tracker has none."""
-        return _mean(frame.confidence for frame in self.counted)
+        return mean_of_known(frame.confidence for frame in self.counted)
 
     @property
     def milliseconds(self) -> float:
@@ -126,7 +130,7 @@ class SequenceScore:
     @property
     def lost_share(self) -> float:
         """Share of counted frames with J under `LOST_BELOW`."""
-        return _mean(float(frame.region_similarity < LOST_BELOW) for frame in self.counted)
+        return mean_of_known(float(frame.region_similarity < LOST_BELOW) for frame in self.counted)
 
 
 class Conditions(NamedTuple):
@@ -220,12 +224,12 @@ class Evaluation:
     @property
     def box_iou(self) -> float:
         """Mean over targets of mean box overlap."""
-        return _mean(score.box_iou for score in self.sequences)
+        return mean_of_known(score.box_iou for score in self.sequences)
 
     @property
     def lost_share(self) -> float:
         """Mean over targets of the share of lost frames."""
-        return _mean(score.lost_share for score in self.sequences)
+        return mean_of_known(score.lost_share for score in self.sequences)
 
     @property
     def milliseconds(self) -> float:
@@ -310,14 +314,6 @@ def _counted(count: int, thing: str) -> str:
 
 def _mean_statistics(statistics: Iterable[MeasureStatistics]) -> MeasureStatistics:
     kept = list(statistics)
-    return (
-        MeasureStatistics(*(_mean(values) for values in zip(*kept, strict=True)))
-        if kept
-        else (measure_statistics([]))
-    )
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Mean without NaNs; NaN of nothing."""
-    kept = [value for value in values if not math.isnan(value)]
-    return math.fsum(kept) / len(kept) if kept else math.nan
+    if not kept:
+        return measure_statistics([])
+    return MeasureStatistics(*(mean_of_known(values) for values in zip(*kept, strict=True)))
