@@ -388,6 +388,8 @@ def test_command_compares_trackers_and_stored_results(tmp_path, capsys):
     ("options", "words"),
     [
         (("--results", "r", "--tracker", "truth"), "scored as they are"),
+        (("--results", "r", "--set", "masks=none"), "scored as they are"),
+        (("--results", "r", "--failures", "f"), "need a tracker"),
         (("--tracker", "truth", "--tracker", "truth"), "a tracker is given twice"),
         (("--tracker", "nothing"), "unknown tracker 'nothing'"),
         (("--tracker", "truth", "--tracker-weights", "a.onnx"), "needs no files"),

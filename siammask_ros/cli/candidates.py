@@ -100,6 +100,20 @@ class Request:
         """Trackers that are not SiamMask."""
         return [name for name in self.trackers if name != SIAMMASK]
 
+    @property
+    def has_settings(self) -> bool:
+        """Whether there is anything that only SiamMask understands."""
+        return bool(self.checkpoints or self.settings or self.preset is not Preset.auto)
+
+    def refuse(self) -> None:
+        """Stored results are scored: whatever describes a tracker is wrong.
+
+        Raises:
+            typer.BadParameter: there is something.
+        """
+        if self.others or self.tracker_weights or self.has_settings:
+            raise typer.BadParameter("--results are scored as they are, without a tracker")
+
 
 def candidates(request: Request) -> Iterator[Candidate]:
     """The trackers to score, each loaded when it is its turn; all files are read before.
@@ -126,8 +140,7 @@ def candidates(request: Request) -> Iterator[Candidate]:
 
 def _check(request: Request) -> None:
     others, checkpoints = request.others, request.checkpoints
-    is_set = request.settings or request.preset is not Preset.auto
-    if SIAMMASK not in request.trackers and (checkpoints or is_set):
+    if SIAMMASK not in request.trackers and request.has_settings:
         raise typer.BadParameter(
             f"--weights, --preset and --set mean nothing to --tracker {others[0]}"
         )

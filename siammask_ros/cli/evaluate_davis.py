@@ -110,8 +110,10 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
     from siammask_ros import evaluation
 
     request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
-    if results and (tracker or weights or failures or masks):
-        raise typer.BadParameter("--results are scored as they are, without a tracker")
+    if results:
+        request.refuse()
+    if results and (failures or masks):
+        raise typer.BadParameter("--failures and --masks need a tracker, not --results")
     found, chosen = _sequences_to_score(root, sequences, split, groups, year)
     dataset = evaluation.davis_name(found, split or None)
     counted = evaluation.Convention(convention.value)

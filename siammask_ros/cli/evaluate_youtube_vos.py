@@ -79,8 +79,8 @@ def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
     from siammask_ros import evaluation
 
     request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
-    if results is not None and (tracker or weights):
-        raise typer.BadParameter("--results are scored as they are, without a tracker")
+    if results is not None:
+        request.refuse()
     names = parse_list(videos)
     with wrong_usage():
         found = evaluation.read_youtube_vos(root, names or None, all_frames=all_frames, truth=truth)
