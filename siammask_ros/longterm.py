@@ -3,15 +3,17 @@
 """Know when a target is lost, search for it over the whole frame, and be sure before saying so.
 
 A target is TRACKING, UNCERTAIN or LOST by its evidence: the confidence of the tracking step,
-lowered where the mask is empty. Each change of state needs several frames in a row and its own
-threshold (hysteresis). A LOST target is searched for around the place where it was last seen, ever
-farther away, until the tiles cover the frame; a find is followed for several frames against a
-stricter threshold before the target is TRACKING again. All search patches of all targets go
-through the network in one batch.
+lowered where the mask is empty or shows other colours than the target had. Each change of state
+needs several frames in a row and its own threshold (hysteresis). A target is looked for where its
+motion leads; one that is not seen for a moment goes on like that. A LOST target is searched for
+around the place where it was last seen, ever farther away, until the tiles cover the frame; a find
+is followed for several frames against a stricter threshold before the target is TRACKING again.
+All search patches of all targets go through the network in one batch.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,18 +22,26 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from siammask_ros.appearance import Appearance, look_at
 from siammask_ros.geometry import box_iou
 from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from siammask_ros.appearance import Look
     from siammask_ros.crop import ImageBgr
     from siammask_ros.geometry import Box
     from siammask_ros.tracker import TrackerState, TrackResult
 
 MAX_TARGETS = 255
 """Ids are the values of an 8-bit label image, 0 is the background."""
+_COASTING = 0.9
+"""Share of the velocity that is left after a frame in which a target is not seen."""
+_SWAP_DETOUR = 0.75
+"""Target sizes by which two targets' motion must be smoother if they are taken for each other."""
+_JERK = 0.5
+"""Target sizes by which a motion differs from the one expected, so that it is none of its own."""
 
 
 class BatchTracker(Protocol):
@@ -63,6 +73,12 @@ class LongTermConfig:
         lost_after: frames in a row under `lost_below` until LOST.
         uncertain_limit: frames UNCERTAIN until LOST.
         empty_mask_factor: evidence of a frame with an empty mask, relative to its confidence.
+        color_none_below: similarity of the colours inside the mask to those the target had,
+            relative to what is usual for it, up to which a frame has no evidence at all.
+        color_full_above: similarity from which its evidence is the whole confidence.
+        color_rate: how fast the remembered colours follow those of good frames.
+        motion_rate: how fast the velocity, by which the place is predicted, follows the motion;
+            0 predicts that a target stays where it was.
         confirm_frames: frames in a row that confirm a find.
         far_jump: a find is far if its centre is more than so many target sizes (square root of
             the area) away from where the target was last seen.
@@ -83,6 +99,10 @@ class LongTermConfig:
     lost_after: int = 5
     uncertain_limit: int = 30
     empty_mask_factor: float = 0.5
+    color_none_below: float = 0.7
+    color_full_above: float = 0.85
+    color_rate: float = 0.05
+    motion_rate: float = 0.5
     confirm_frames: int = 3
     far_jump: float = 3.0
     far_confirm_frames: int = 6
@@ -110,7 +130,19 @@ class LongTermConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("empty_mask_factor", "claimed_iou"):
+        if not self.color_none_below < self.color_full_above:
+            raise ValueError(
+                "color_none_below must be less than color_full_above, got "
+                f"{self.color_none_below} and {self.color_full_above}"
+            )
+        for name in (
+            "empty_mask_factor",
+            "claimed_iou",
+            "color_none_below",
+            "color_full_above",
+            "color_rate",
+            "motion_rate",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
         for name in ("far_jump", "tile_spacing"):
@@ -142,6 +174,8 @@ class Target:
         uncertain_frames: frames since it became UNCERTAIN.
         searches: search regions tried since it was lost.
         candidate: the find being confirmed while LOST.
+        appearance: its colours; None until it has been seen well.
+        velocity_xy: pixels a frame.
     """
 
     tracker_state: TrackerState
@@ -154,6 +188,14 @@ class Target:
     uncertain_frames: int = 0
     searches: int = 0
     candidate: Candidate | None = None
+    appearance: Appearance | None = None
+    velocity_xy: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def expected_state(self) -> TrackerState:
+        """Where it should be in the next frame, if it goes on as before."""
+        (x, y), (speed_x, speed_y) = self.tracker_state.center_xy, self.velocity_xy
+        return replace(self.tracker_state, center_xy=(x + speed_x, y + speed_y))
 
 
 @dataclass(frozen=True)
@@ -179,6 +221,34 @@ class _Find(NamedTuple):
     state: TrackerState
     result: TrackResult
     evidence: float
+    look: Look | None
+    is_eclipsed: bool = False
+    """Another target that is followed is what was found: this one is behind it, most likely."""
+
+
+class _Pair(NamedTuple):
+    """Two followed targets of one image, and what was found of each."""
+
+    target: Target
+    other: Target
+    find: _Find
+    other_find: _Find
+
+    @property
+    def detour(self) -> float:
+        """By how many target sizes their motion is smoother if each takes the other's find."""
+        kept = _surprise(self.target, self.find) + _surprise(self.other, self.other_find)
+        swapped = _surprise(self.target, self.other_find) + _surprise(self.other, self.find)
+        return kept - swapped
+
+    @property
+    def is_other_nearer(self) -> bool:
+        """Whether the other is what it should be, rather than the first."""
+        return _surprise(self.other, self.other_find) < _surprise(self.target, self.find)
+
+    def exchanged(self) -> tuple[_Find, _Find]:
+        """What was found of the other for the first, and the other way round."""
+        return _at(self.other_find, self.find.state), _at(self.find, self.other_find.state)
 
 
 class Sighting(NamedTuple):
@@ -187,7 +257,7 @@ class Sighting(NamedTuple):
     state: TrackerState
     box: Box
     evidence: float
-    """As of a frame: the confidence, lowered where the mask is empty."""
+    """As of a frame: the confidence, lowered where mask or colours speak against it."""
 
 
 class LongTermTracker:
@@ -236,9 +306,10 @@ class LongTermTracker:
             )
         )
         finds = [
-            [self._find(*next(answers)) for _ in states]  # in the order of the requests
-            for states in requests
+            [self._find(image_bgr, target, *next(answers)) for _ in states]  # in their order
+            for (image_bgr, target), states in zip(targets, requests, strict=True)
         ]
+        self._tell_apart(targets, finds)
         claimed = [
             (image_bgr, target_finds[0].result.box)
             for (image_bgr, target), target_finds in zip(targets, finds, strict=True)
@@ -255,19 +326,59 @@ class LongTermTracker:
                 claimed.append((image_bgr, found.box))
         return stepped
 
+    def _tell_apart(
+        self, targets: Sequence[tuple[ImageBgr, Target]], finds: Sequence[list[_Find]]
+    ) -> None:
+        """Give targets of one image that meet what is theirs, in place."""
+        followed = [
+            index for index, (_, target) in enumerate(targets) if target.status != TargetStatus.LOST
+        ]
+        for first, second in itertools.combinations(followed, 2):
+            if targets[first][0] is not targets[second][0]:
+                continue
+            pair = _Pair(targets[first][1], targets[second][1], finds[first][0], finds[second][0])
+            if self._are_swapped(pair):
+                finds[first][0], finds[second][0] = pair.exchanged()
+            elif box_iou(pair.find.result.box, pair.other_find.result.box) >= (
+                self.config.claimed_iou
+            ):
+                behind = first if pair.is_other_nearer else second
+                finds[behind][0] = finds[behind][0]._replace(is_eclipsed=True)
+
+    def _are_swapped(self, pair: _Pair) -> bool:
+        """Whether each of two targets was found where, and as, the other should be."""
+        if pair.detour < _SWAP_DETOUR:
+            return False
+        return all(
+            self._may_be(target, find)
+            for target, find in ((pair.target, pair.other_find), (pair.other, pair.find))
+        )
+
+    def _may_be(self, target: Target, find: _Find) -> bool:
+        """Whether the colours of a find, of any target, do not speak against this one."""
+        if target.appearance is None or find.look is None:
+            return True
+        usual = target.appearance.usual_similarity
+        likeness = target.appearance.likeness(find.look.histogram)
+        return likeness >= self.config.color_full_above * usual
+
     def look(self, places: Sequence[tuple[ImageBgr, Target, Box]]) -> list[Sighting]:
         """How much like each target's first exemplar a box of an image is, in one forward pass."""
         moved = [
             (image_bgr, replace(target.tracker_state, center_xy=box.center_xy, size_wh=box.size_wh))
             for image_bgr, target, box in places
         ]
-        finds = [self._find(*answer) for answer in self.tracker.track_batch(moved)]
+        answers = self.tracker.track_batch(moved)
+        finds = [
+            self._find(image_bgr, target, *answer)
+            for (image_bgr, target, _), answer in zip(places, answers, strict=True)
+        ]
         return [Sighting(find.state, find.result.box, find.evidence) for find in finds]
 
     def restart(self, target: Target, state: TrackerState, *, at_once: bool) -> Target:
         """A LOST target where it was seen: TRACKING at once, or after it is confirmed."""
         if at_once:
-            return Target(tracker_state=state, status=TargetStatus.TRACKING, last_seen=state)
+            return _found_again(target, state)
         return replace(target, candidate=Candidate(state, 1, self.config.far_confirm_frames))
 
     @staticmethod
@@ -288,7 +399,7 @@ class LongTermTracker:
     def _search_states(self, image_bgr: ImageBgr, target: Target, quota: int) -> list[TrackerState]:
         """Where to look for a target in this frame: the candidate first, then where it was."""
         if target.status != TargetStatus.LOST:
-            return [target.tracker_state]
+            return [target.expected_state]
         states = [target.candidate.state] if target.candidate else [target.tracker_state]
         height, width = image_bgr.shape[:2]
         centers = SearchPattern(
@@ -301,22 +412,36 @@ class LongTermTracker:
             states.append(replace(target.tracker_state, center_xy=center_xy))
         return states
 
-    def _find(self, state: TrackerState, result: TrackResult) -> _Find:
-        factor = 1.0 if result.mask_area > 0 else self.config.empty_mask_factor
-        return _Find(state, result, result.confidence * factor)
+    def _find(
+        self, image_bgr: ImageBgr, target: Target, state: TrackerState, result: TrackResult
+    ) -> _Find:
+        look = look_at(image_bgr, result, target.appearance)
+        factor = self.config.empty_mask_factor if result.mask_area == 0 else 1.0
+        if look is not None:
+            factor = self._color_factor(look.relative_similarity)
+        return _Find(state, result, result.confidence * factor, look)
+
+    def _color_factor(self, similarity: float) -> float:
+        """How much of the confidence is left, 0 to 1."""
+        lowest, highest = self.config.color_none_below, self.config.color_full_above
+        return min(max((similarity - lowest) / (highest - lowest), 0.0), 1.0)
 
     def _followed(self, target: Target, find: _Find) -> tuple[Target, TargetResult]:
         """A target that is not LOST: count the evidence and decide."""
         config = self.config
-        weak = find.evidence < config.uncertain_below
+        weak = find.is_eclipsed or find.evidence < config.uncertain_below
         blind = find.evidence < config.lost_below
+        unseen = find.is_eclipsed or blind
         counted = replace(
             target,
-            tracker_state=target.tracker_state if blind else find.state,  # a guess moves nothing
+            # A guess moves nothing: the target is where it should be.
+            tracker_state=target.expected_state if unseen else find.state,
+            velocity_xy=self._velocity(target, find, weak=weak, blind=blind),
+            appearance=self._appearance(target, find),
             age=target.age + 1 if weak else 0,
             weak_frames=target.weak_frames + 1 if weak else 0,
             blind_frames=target.blind_frames + 1 if blind else 0,
-            strong_frames=target.strong_frames + 1 if find.evidence >= config.certain_above else 0,
+            strong_frames=target.strong_frames + 1 if self._is_strong(find) else 0,
             uncertain_frames=target.uncertain_frames + 1,
         )
         status = self._status_of(counted)
@@ -327,6 +452,7 @@ class LongTermTracker:
                 tracker_state=target.last_seen or target.tracker_state,
                 searches=0,
                 candidate=None,
+                velocity_xy=(0.0, 0.0),
             )
             return lost, TargetResult(status, None, find.result.confidence, lost.age)
         if status == TargetStatus.TRACKING:
@@ -337,6 +463,38 @@ class LongTermTracker:
             )
         followed = replace(counted, status=status)
         return followed, TargetResult(status, find.result, find.result.confidence, followed.age)
+
+    def _is_strong(self, find: _Find) -> bool:
+        return not find.is_eclipsed and find.evidence >= self.config.certain_above
+
+    def _appearance(self, target: Target, find: _Find) -> Appearance | None:
+        """What the target looks like, after a frame in which it is seen, if changed a little."""
+        config = self.config
+        is_seen = find.result.confidence >= config.certain_above
+        is_itself = not find.is_eclipsed and find.evidence >= config.lost_below
+        if find.look is None or not (is_seen and is_itself):
+            return target.appearance
+        if target.appearance is None:
+            return Appearance(find.look.histogram, find.look.brightness)
+        return target.appearance.learned(find.look, self.config.color_rate)
+
+    def _velocity(
+        self, target: Target, find: _Find, *, weak: bool, blind: bool
+    ) -> tuple[float, float]:
+        """The velocity after a frame; unseen motion dies away, and a jerk tells nothing."""
+        speed_x, speed_y = target.velocity_xy
+        if blind:
+            return speed_x * _COASTING, speed_y * _COASTING
+        before, after = target.tracker_state, find.state
+        errors = [
+            after.center_xy[axis] - before.center_xy[axis] - target.velocity_xy[axis]
+            for axis in (0, 1)
+        ]
+        is_jerk = math.hypot(*errors) > _JERK * math.sqrt(math.prod(after.size_wh))
+        if weak or is_jerk:
+            return target.velocity_xy
+        rate = self.config.motion_rate
+        return speed_x + rate * errors[0], speed_y + rate * errors[1]
 
     def _status_of(self, target: Target) -> TargetStatus:
         """The state after this frame's evidence, with hysteresis."""
@@ -370,11 +528,7 @@ class LongTermTracker:
             candidate = None
         if candidate and candidate.frames >= candidate.frames_needed:
             result = next(find.result for find in finds if find.state is candidate.state)
-            found = Target(
-                tracker_state=candidate.state,
-                status=TargetStatus.TRACKING,
-                last_seen=candidate.state,
-            )
+            found = _found_again(target, candidate.state)
             return found, TargetResult(found.status, result, result.confidence, 0)
         best_confidence = max(find.result.confidence for find in finds)
         return (
@@ -450,6 +604,29 @@ class SearchPattern:
         tiles_xy = np.stack([steps_x, steps_y], axis=1)[order] * self.spacing + self.center_xy
         ring_ends = np.flatnonzero(np.diff(rings[order], append=-1)) + 1
         return np.clip(tiles_xy, 0, self.image_size_wh), ring_ends
+
+
+def _found_again(target: Target, state: TrackerState) -> Target:
+    """A target that was LOST, TRACKING where it was found; it looks as it did."""
+    return Target(
+        tracker_state=state,
+        status=TargetStatus.TRACKING,
+        last_seen=state,
+        appearance=target.appearance,
+    )
+
+
+def _surprise(target: Target, find: _Find) -> float:
+    """Distance of a find from where the target should be, in target sizes."""
+    expected = target.expected_state
+    distance = math.dist(find.state.center_xy, expected.center_xy)
+    return distance / math.sqrt(math.prod(expected.size_wh))
+
+
+def _at(find: _Find, own_state: TrackerState) -> _Find:
+    """A find of another target, for one that goes on with its own kernels."""
+    state = replace(own_state, center_xy=find.state.center_xy, size_wh=find.state.size_wh)
+    return find._replace(state=state)
 
 
 def _context_side(state: TrackerState) -> float:

@@ -58,10 +58,10 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "siammask_pp": _BASE_VALUES,  # its code has the defaults of the official base tracker
     "compact": {
-        "mask_threshold": 0.35,
+        "mask_threshold": 0.3,
         "change_penalty": 0.04,
         "window_influence": 0.25,
-        "size_smoothing": 0.6,
+        "size_smoothing": 0.4,
         "mask_box_min_iou": 0.4,
         "reported_box": "mask",
         **_EXACT_VALUES,

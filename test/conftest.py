@@ -7,6 +7,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,14 @@ def pytest_pycollect_makemodule(module_path, parent):
     if in_ros and importlib.util.find_spec("rclpy") is None:
         return ModuleWithoutRos.from_parent(parent, path=module_path)
     return None
+
+
+@pytest.fixture(autouse=True)
+def usual_interrupt() -> Iterator[None]:
+    """Ctrl-C as it was: a node's `main` changes it for the process that it is meant to run in."""
+    handler = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, handler)
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,15 @@ HOME = (320.0, 240.0)  # the centre of BOX
 IMAGE = np.zeros((*SIZE_WH[::-1], 3), dtype=np.uint8)
 
 
+def flat_image(hue: int) -> np.ndarray:
+    """One colour everywhere, hue in 0..179."""
+    hsv = np.full_like(IMAGE, (hue, 200, 200))
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR))
+
+
+RED, BLUE = flat_image(0), flat_image(120)
+
+
 class Run:
     """One target in a world, stepped frame by frame."""
 
@@ -105,10 +114,10 @@ class Run:
         self.target = self.tracker.start(IMAGE, BOX)
         self.history: list[TargetResult] = []
 
-    def step(self, frames: int = 1) -> TargetResult:
+    def step(self, frames: int = 1, image: np.ndarray = IMAGE) -> TargetResult:
         """Go on and return the last result."""
         for _ in range(frames):
-            ((self.target, result),) = self.tracker.step([(IMAGE, self.target)])
+            ((self.target, result),) = self.tracker.step([(image, self.target)])
             self.history.append(result)
         return self.history[-1]
 
@@ -200,6 +209,46 @@ def test_empty_mask_counts_against_a_target(run: Run) -> None:
     run.world.empty_masks = True
     assert run.step(2).status == TargetStatus.UNCERTAIN
     assert run.history[-1].confidence == 0.95  # what is published is the tracker's
+
+
+def test_other_colors_in_the_mask_count_against_a_target(run: Run) -> None:
+    run.see(0.95)
+    run.step(3, image=RED)
+    assert run.step(1, image=BLUE).status == TargetStatus.UNCERTAIN
+    lost = run.step(CONFIG.lost_after - 1, image=BLUE)
+    assert lost.status == TargetStatus.LOST
+    assert lost.confidence == 0.95  # as measured
+    assert run.step(10, image=BLUE).status == TargetStatus.LOST  # no find
+    assert run.step(CONFIG.confirm_frames, image=RED).status == TargetStatus.TRACKING
+    assert run.step(CONFIG.lost_after, image=BLUE).status == TargetStatus.LOST  # remembered
+
+
+def test_colors_may_change_slowly(run: Run) -> None:
+    run.see(0.95)
+    shades = [np.full_like(IMAGE, (120, 120, 80 + red)) for red in range(80)]
+    for shade in shades:
+        assert run.step(4, image=shade).status == TargetStatus.TRACKING
+    assert run.step(CONFIG.lost_after, image=shades[0]).status == TargetStatus.LOST
+
+
+def test_moving_target_is_looked_for_where_it_is_going(run: Run) -> None:
+    for frame in range(12):
+        run.see(0.95, (HOME[0] + 12 * frame, HOME[1]))
+        run.step()
+    run.world.objects = {}
+    run.step(3)
+    gone = 12 * (11 + 3)
+    assert run.world.searched[-1][0] == pytest.approx(HOME[0] + gone, abs=8)  # it slows down
+    run.see(0.95, (HOME[0] + gone + 12 + REGION - 8, HOME[1]))
+    assert run.step().confidence == 0.95  # out of sight from where it was last seen
+
+
+def test_jerk_is_no_motion(run: Run) -> None:
+    run.see(0.95)
+    run.step(3)
+    run.see(0.95, (HOME[0] + 1.5 * SIZE, HOME[1]))
+    run.step(2)
+    assert run.world.searched[-1] == (HOME[0] + 1.5 * SIZE, HOME[1])
 
 
 def test_search_stays_at_the_place_where_the_target_was_last_seen(run: Run) -> None:
@@ -419,3 +468,66 @@ def test_real_target_is_lost_and_found_again(shared_dir: Path) -> None:
     assert statuses[-1] == TargetStatus.TRACKING
     assert result.result is not None
     assert box_iou(result.result.box, box) > 0.5
+
+
+@dataclass
+class Scripted(World):
+    """Finds each target, in the order given, where the script says."""
+
+    finds: list[list[tuple[float, float]]] = field(default_factory=list)
+
+    def track_batch(
+        self, targets: Sequence[tuple[np.ndarray, TrackerState]]
+    ) -> list[tuple[TrackerState, TrackResult]]:
+        """The next line of the script."""
+        moved = [
+            replace(state, center_xy=position)
+            for (_, state), position in zip(targets, self.finds.pop(0), strict=True)
+        ]
+        return [(state, self._masked(state)) for state in moved]
+
+    def _masked(self, state: TrackerState) -> TrackResult:
+        x, y = map(int, state.center_xy)
+        result = self._result(state, 0.95, empty=False)
+        return replace(result, mask_roi=ImageRegion(x - 4, y - 4, 8, 8))
+
+
+def test_crossing_targets_that_look_alike_do_not_become_one() -> None:
+    world = World()
+    tracker = LongTermTracker(world, CONFIG)
+    starts = [(200.0, 240.0), (440.0, 240.0)]
+    targets = [tracker.start(IMAGE, Box.from_center(at, (SIZE, SIZE)).xywh) for at in starts]
+    states = []
+    for frame in range(1, 31):
+        left, right = (200.0 + 8 * frame, 240.0), (440.0 - 8 * frame, 240.0)
+        world.objects = {left: 0.95, right: 0.95}  # of two, the tracker takes the first
+        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        states.append([target.status for target in targets])
+    assert [target.tracker_state.center_xy for target in targets] == [left, right]
+    assert states[-1] == [TargetStatus.TRACKING] * 2
+    assert states[14] == [TargetStatus.TRACKING, TargetStatus.UNCERTAIN]
+    assert all(TargetStatus.LOST not in both for both in states)
+
+
+def test_targets_that_are_taken_for_each_other_get_what_is_theirs() -> None:
+    paths = [[(200.0 + 8 * f, 240.0) for f in range(1, 9)], [(300.0, 240.0)] * 8]
+    finds = [list(places) for places in zip(*paths, strict=True)]
+    finds[6:] = [places[::-1] for places in finds[6:]]
+    tracker = LongTermTracker(Scripted(finds=finds))
+    boxes = [Box.from_center(places[0], (SIZE, SIZE)).xywh for places in paths]
+    targets = tracker.start_batch([(IMAGE, box) for box in boxes])
+    for places in zip(*paths, strict=True):
+        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        assert tuple(target.tracker_state.center_xy for target in targets) == places
+
+
+def test_targets_of_other_colors_are_never_exchanged() -> None:
+    places = [(200.0, 240.0), (300.0, 240.0)]
+    tracker = LongTermTracker(Scripted(finds=[places] * 3 + [places[::-1]]))
+    is_left = np.arange(SIZE_WH[0])[:, None] < 250
+    red_and_blue = np.where(is_left, RED, BLUE)
+    boxes = [Box.from_center(place, (SIZE, SIZE)).xywh for place in places]
+    targets = tracker.start_batch([(red_and_blue, box) for box in boxes])
+    for image in [red_and_blue] * 3 + [np.where(is_left, BLUE, RED)]:
+        targets = [target for target, _ in tracker.step([(image, target) for target in targets])]
+    assert [target.tracker_state.center_xy for target in targets] == places[::-1]

@@ -35,6 +35,7 @@ LIBRARY = {
     "tracker_config",
     "tracker_state",
     "longterm",
+    "appearance",
     "target_status",
 }
 EXECUTABLES = (
@@ -49,6 +50,7 @@ ARROWS = {
     "__init__": {"lazy", "network", "tracker", "weights"},
     "lazy": set(),
     "geometry": set(),
+    "appearance": {"crop", "tracker_state"},
     "anchors": {"geometry"},
     "crop": {"geometry"},
     "masks": {"geometry"},
@@ -63,6 +65,7 @@ ARROWS = {
         *("network", "presets", "tracker_config", "tracker_state"),
     },
     "longterm": {
+        "appearance",
         "anchors",
         "crop",
         "geometry",

@@ -47,7 +47,12 @@ RUNS = {
     "siammask_pp_re": Run("siammask_pp", 10, "siammask_pp_r50_re"),
 }
 OPTIONS: dict[str, dict[str, Any]] = {
-    "compact": {"channels": (8, 16, 16), "blocks": (1, 1, 1), "width": 16}
+    "compact": {
+        "channels": (8, 16, 16),
+        "blocks": (1, 1, 1),
+        "width": 16,
+        "refiner_widths": (32, 16, 8),
+    }
 }
 THIN = {"width_divisor": 16}
 

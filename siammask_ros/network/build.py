@@ -52,10 +52,10 @@ RESNEXT_GROUPS, RESNEXT_INNER_WIDTH = 32, 2
 
 def _build_compact(
     *,
-    channels: Sequence[int] = (16, 32, 64),
+    channels: Sequence[int] = (16, 32, 96),
     blocks: Sequence[int] = (1, 2, 3),
-    width: int = 64,
-    refiner_widths: Sequence[int] = (32, 16, 8),
+    width: int = 96,
+    refiner_widths: Sequence[int] = (48, 24, 12),
     anchors: int = 5,
     two_branch: bool = False,
 ) -> SiamMask:

@@ -258,6 +258,25 @@ class Settings:
         changes=_LIVE,
         between=(1, 100_000),
     )
+    color_none_below: float = _parameter(
+        LongTermConfig.color_none_below,
+        "Likeness of the mask's colours, relative to what is usual, up to which a frame has no "
+        "evidence.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    color_full_above: float = _parameter(
+        LongTermConfig.color_full_above,
+        "Likeness of the mask's colours from which a frame has all of its evidence.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    motion_rate: float = _parameter(
+        LongTermConfig.motion_rate,
+        "How fast the expected motion follows the target's; 0: it is expected where it was.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
     searches_per_frame: int = _parameter(
         LongTermConfig.searches_per_frame,
         "Regions of an image in which each LOST target is searched for.",
