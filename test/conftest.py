@@ -25,6 +25,8 @@ def prepare_environment() -> None:
     """
     # Threads that wait for each other on busy cores make small networks many times slower.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # What was started in the background ignores Ctrl-C, and so would the processes of tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, LAST_SAFE_DOMAIN))
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ["ROS_LOCALHOST_ONLY"] = "1"

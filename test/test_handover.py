@@ -21,11 +21,13 @@ from siammask_ros.handover import (
     recovered,
 )
 from siammask_ros.longterm import LongTermConfig, LongTermTracker, Sighting, Target
+from siammask_ros.masks import ImageRegion
 from siammask_ros.target_status import TargetStatus
 
 HERE = Box(10, 10, 40, 30)
 THERE = Box(200, 100, 40, 30)
 ELSEWHERE = Box(400, 10, 40, 30)
+IMAGE = np.zeros((200, 500, 3), np.uint8)
 
 
 def seen(box=HERE, label="cup", score=0.9):
@@ -174,7 +176,13 @@ class Looker:
     """A tracker that sees a target with a given score wherever it looks."""
 
     def __init__(self, confidence, mask_area=100):
-        self.result = SimpleNamespace(confidence=confidence, mask_area=mask_area, box=THERE)
+        self.result = SimpleNamespace(
+            confidence=confidence,
+            mask_area=mask_area,
+            box=THERE,
+            mask_roi=ImageRegion(0, 0, 2, 2),
+            mask_in_roi=np.ones((2, 2), bool),  # too few pixels for colours
+        )
 
     def track_batch(self, targets):
         return [(state, self.result) for _, state in targets]
@@ -196,11 +204,11 @@ def lost_target():
 
 def test_looking_moves_the_search_to_the_box_and_nothing_else():
     target = lost_target()
-    (sighting,) = LongTermTracker(Looker(0.9)).look([(None, target, ELSEWHERE)])
+    (sighting,) = LongTermTracker(Looker(0.9)).look([(IMAGE, target, ELSEWHERE)])
     assert sighting.state.box == ELSEWHERE
     assert (sighting.box, sighting.evidence) == (THERE, 0.9)
     assert target.tracker_state == State()
-    (doubtful,) = LongTermTracker(Looker(0.9, mask_area=0)).look([(None, target, ELSEWHERE)])
+    (doubtful,) = LongTermTracker(Looker(0.9, mask_area=0)).look([(IMAGE, target, ELSEWHERE)])
     assert doubtful.evidence < 0.9
 
 

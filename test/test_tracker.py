@@ -505,7 +505,7 @@ def _all_nan(search: Callable[..., SearchOutput]) -> Callable[..., SearchOutput]
         ("pysot", 0.15, 0.10, 0.41, 0.32),
         ("siammask_pp", 0.30, 0.09, 0.39, 0.38),
         ("box", 0.30, 0.04, 0.42, 0.25),
-        ("compact", 0.35, 0.04, 0.25, 0.60),
+        ("compact", 0.30, 0.04, 0.25, 0.40),
     ],
 )
 def test_presets(

@@ -22,7 +22,7 @@ SUBSET = Path(__file__).with_name("network_subset.npz")
 ARCHITECTURES = {
     "siammask_r50_refine": {},
     "siammask_r50_base": {},
-    "compact": {},
+    "compact": {"channels": [16, 32, 64], "width": 64, "refiner_widths": [32, 16, 8]},
     "siammask_2b_r50_refine": {"width_divisor": 4},
     "siammask_pp_r50_re": {"width_divisor": 4},
 }
