@@ -85,6 +85,10 @@ class Appearance:
         """Bhattacharyya coefficient: 1 if the colours are equal, 0 if they share nothing."""
         return min(1.0, float(np.sqrt(self.histogram * histogram).sum()))
 
+    def relative(self, similarity: float) -> float:
+        """A similarity relative to what is usual for the target; may exceed 1."""
+        return similarity / max(self.usual_similarity, float(np.finfo(float).eps))
+
 
 def look_at(
     image_bgr: ImageBgr, result: TrackResult, appearance: Appearance | None = None
@@ -114,8 +118,7 @@ def look_at(
     if appearance is None:
         return Look(histogram, brightness, 1.0, 1.0)
     similarity = appearance.likeness(histogram)
-    relative = similarity / max(appearance.usual_similarity, np.finfo(float).eps)
-    return Look(histogram, brightness, similarity, relative)
+    return Look(histogram, brightness, similarity, appearance.relative(similarity))
 
 
 def _lab_histogram(pixels: npt.NDArray[np.uint8]) -> Histogram:

@@ -358,9 +358,8 @@ class LongTermTracker:
         """Whether the colours of a find, of any target, do not speak against this one."""
         if target.appearance is None or find.look is None:
             return True
-        usual = target.appearance.usual_similarity
         likeness = target.appearance.likeness(find.look.histogram)
-        return likeness >= self.config.color_full_above * usual
+        return target.appearance.relative(likeness) >= self.config.color_full_above
 
     def look(self, places: Sequence[tuple[ImageBgr, Target, Box]]) -> list[Sighting]:
         """How much like each target's first exemplar a box of an image is, in one forward pass."""
@@ -485,16 +484,12 @@ class LongTermTracker:
         speed_x, speed_y = target.velocity_xy
         if blind:
             return speed_x * _COASTING, speed_y * _COASTING
-        before, after = target.tracker_state, find.state
-        errors = [
-            after.center_xy[axis] - before.center_xy[axis] - target.velocity_xy[axis]
-            for axis in (0, 1)
-        ]
-        is_jerk = math.hypot(*errors) > _JERK * math.sqrt(math.prod(after.size_wh))
-        if weak or is_jerk:
+        expected = target.expected_state
+        if weak or _sizes_away(expected, find.state) > _JERK:
             return target.velocity_xy
         rate = self.config.motion_rate
-        return speed_x + rate * errors[0], speed_y + rate * errors[1]
+        (x, y), (expected_x, expected_y) = find.state.center_xy, expected.center_xy
+        return speed_x + rate * (x - expected_x), speed_y + rate * (y - expected_y)
 
     def _status_of(self, target: Target) -> TargetStatus:
         """The state after this frame's evidence, with hysteresis."""
@@ -544,9 +539,7 @@ class LongTermTracker:
 
     def _frames_needed(self, target: Target, find: _Find) -> int:
         """A find far from where the target was needs more frames."""
-        distance = math.dist(find.state.center_xy, target.tracker_state.center_xy)
-        size = math.sqrt(math.prod(target.tracker_state.size_wh))
-        far = distance > self.config.far_jump * size
+        far = _sizes_away(find.state, target.tracker_state) > self.config.far_jump
         return self.config.far_confirm_frames if far else self.config.confirm_frames
 
 
@@ -618,9 +611,17 @@ def _found_again(target: Target, state: TrackerState) -> Target:
 
 def _surprise(target: Target, find: _Find) -> float:
     """Distance of a find from where the target should be, in target sizes."""
-    expected = target.expected_state
-    distance = math.dist(find.state.center_xy, expected.center_xy)
-    return distance / math.sqrt(math.prod(expected.size_wh))
+    return _sizes_away(find.state, target.expected_state)
+
+
+def _sizes_away(place: TrackerState, target: TrackerState) -> float:
+    """Distance of a place from a target, in sizes of the target."""
+    return math.dist(place.center_xy, target.center_xy) / _size(target)
+
+
+def _size(state: TrackerState) -> float:
+    """Side of a square that is as large as the target."""
+    return math.sqrt(math.prod(state.size_wh))
 
 
 def _at(find: _Find, own_state: TrackerState) -> _Find:
@@ -631,7 +632,7 @@ def _at(find: _Find, own_state: TrackerState) -> _Find:
 
 def _context_side(state: TrackerState) -> float:
     """About the side of the square that the exemplar shows: twice the target."""
-    return 2 * math.sqrt(math.prod(state.size_wh))
+    return 2 * _size(state)
 
 
 def _boxes_in(claimed: Sequence[tuple[ImageBgr, Box]], image_bgr: ImageBgr) -> list[Box]:
