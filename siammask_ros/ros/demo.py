@@ -560,10 +560,12 @@ def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
     options = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         run_demo(options)
-    except KeyboardInterrupt:
+    except _Interrupted:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except (DemoError, ProcessError, ValueError, OSError, ImportError) as error:
@@ -572,8 +574,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+class _Interrupted(BaseException):
+    """Ctrl-C, or SIGTERM.
+
+    A KeyboardInterrupt that passes through `exec`, as in some imports, makes Python end by SIGINT
+    instead of with our exit status, even if it is caught later.
+    """
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise _Interrupted
 
 
 if __name__ == "__main__":
