@@ -97,6 +97,11 @@ ARROWS = {
     "benchmark": LIBRARY | {"scenes", "files"},
     "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},
     "handover": {"geometry", "longterm", "target_status"},
+    "frames": set(),
+    "engine": {
+        *("anchors", "clicks", "crop", "frames", "geometry", "handover", "longterm", "masks"),
+        *("target_status", "tracker", "tracker_state"),
+    },
     "selection": {"drawing", "geometry", "target_status"},
     "target_status": set(),
     "drawing": {"geometry", "target_status"},

@@ -12,7 +12,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from siammask_ros.ros.engine import CameraCounters, Timings
+from siammask_ros.engine import CameraCounters, Timings
 
 NODE_NAME = "siammask_tracker"
 

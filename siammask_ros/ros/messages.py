@@ -19,8 +19,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
 from siammask_ros.drawing import OverlayItem, target_colour
-from siammask_ros.ros.engine import TargetEntry, Timings
-from siammask_ros.ros.frames import NANOSECONDS_PER_SECOND
+from siammask_ros.engine import TargetEntry, Timings
+from siammask_ros.frames import NANOSECONDS_PER_SECOND
 
 if TYPE_CHECKING:
     from siammask_ros.tracker import TrackResult

@@ -25,6 +25,14 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
 from siammask_msgs.srv import ClearTargets, SetTargets
+from siammask_ros.engine import (
+    RequestError,
+    TargetEntry,
+    TargetRequest,
+    Timings,
+    TrackingEngine,
+)
+from siammask_ros.frames import Frame
 from siammask_ros.ros.detections import HintSource, detections_message, read_detections
 from siammask_ros.ros.diagnostics import (
     NODE_NAME,
@@ -34,14 +42,6 @@ from siammask_ros.ros.diagnostics import (
     diagnostic_array,
     node_status,
 )
-from siammask_ros.ros.engine import (
-    RequestError,
-    TargetEntry,
-    TargetRequest,
-    Timings,
-    TrackingEngine,
-)
-from siammask_ros.ros.frames import Frame
 from siammask_ros.ros.images import ImageError, check_image, decode_compressed, decode_image
 from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_network, warm_up
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns

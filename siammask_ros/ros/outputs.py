@@ -15,9 +15,9 @@ from visualization_msgs.msg import MarkerArray
 
 from siammask_msgs.msg import Confidence, RotatedBoxArray
 from siammask_ros.drawing import draw_overlay
+from siammask_ros.engine import TargetEntry, Timings
+from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame
 from siammask_ros.ros import messages
-from siammask_ros.ros.engine import TargetEntry, Timings
-from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame
 from siammask_ros.ros.images import encode_image
 from siammask_ros.ros.parameters import Settings
 

@@ -13,11 +13,11 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from siammask_ros.engine import EngineOptions
 from siammask_ros.handover import POLICIES, HandoverConfig
 from siammask_ros.longterm import MAX_TARGETS, LongTermConfig
 from siammask_ros.masks import BOX_FITS
 from siammask_ros.presets import PRESETS
-from siammask_ros.ros.engine import EngineOptions
 from siammask_ros.tracker_config import MASK_USES, TrackerConfig
 
 AUTO = "auto"

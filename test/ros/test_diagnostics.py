@@ -9,6 +9,7 @@ import time
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from siammask_ros.engine import CameraCounters, Timings
 from siammask_ros.ros import diagnostics
 from siammask_ros.ros.diagnostics import (
     CameraReport,
@@ -17,7 +18,6 @@ from siammask_ros.ros.diagnostics import (
     LogGate,
     node_status,
 )
-from siammask_ros.ros.engine import CameraCounters, Timings
 from siammask_ros.ros.pacing import ReplyPacer
 
 

@@ -12,11 +12,11 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from siammask_msgs.msg import RotatedBox as RotatedBoxMessage
+from siammask_ros.engine import TargetEntry, Timings
 from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.longterm import TargetResult
 from siammask_ros.masks import ImageRegion
 from siammask_ros.ros import messages
-from siammask_ros.ros.engine import TargetEntry, Timings
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.tracker import TrackResult
 

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from siammask_ros.geometry import Box
-from siammask_ros.handover import Detection, HandoverConfig
-from siammask_ros.longterm import LongTermConfig, Sighting, TargetResult
-from siammask_ros.ros.engine import (
+from siammask_ros.engine import (
     EngineOptions,
     RequestError,
     TargetRequest,
     TrackingEngine,
     assign_ids,
 )
+from siammask_ros.geometry import Box
+from siammask_ros.handover import Detection, HandoverConfig
+from siammask_ros.longterm import LongTermConfig, Sighting, TargetResult
 from siammask_ros.target_status import TargetStatus
 
 BOX = (10.0, 10.0, 20.0, 20.0)
@@ -623,7 +623,7 @@ def test_a_click_starts_a_target_on_the_frame_that_was_shown(make_rig, monkeypat
         grown.append((int(image_bgr[0, 0, 0]), point_xy))
         return AWAY
 
-    monkeypatch.setattr("siammask_ros.ros.engine.grow_box", grow_box)
+    monkeypatch.setattr("siammask_ros.engine.grow_box", grow_box)
     rig = make_rig(max_targets=3)
     for number in (1, 2, 3):
         rig.add_and_wait(number)
@@ -658,7 +658,7 @@ def test_clicks_that_are_refused(make_rig, stamp_ns, point_xy, words):
 
 
 def test_hints_of_a_paused_camera(make_rig, monkeypatch):
-    monkeypatch.setattr("siammask_ros.ros.engine.grow_box", lambda *_: AWAY)
+    monkeypatch.setattr("siammask_ros.engine.grow_box", lambda *_: AWAY)
     rig = make_rig(handover=HandoverConfig(policy="all"))
     rig.add_and_wait(1)
     rig.engine.set_paused("", paused=True)

@@ -9,7 +9,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ class Frame:
         *,
         sequence: int,
         stamp_ns: int,
-        header: Any,
+        header: object,
         decode: Callable[[], ImageBgr],
         data_bytes: int = 0,
     ) -> None:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from siammask_ros.clicks import check_point, grow_box
+from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
 from siammask_ros.geometry import MIN_BOX_SIDE, Box, validate_box_xywh
 from siammask_ros.handover import (
     Detection,
@@ -34,11 +35,12 @@ from siammask_ros.longterm import (
     MAX_TARGETS,
     LongTermConfig,
     Sighting,
+    Target,
     TargetResult,
 )
 from siammask_ros.longterm import BatchTracker as StepTracker
-from siammask_ros.ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
 from siammask_ros.target_status import TargetStatus
+from siammask_ros.tracker_state import TrackerState
 
 BYTES_PER_MEGABYTE = 1_000_000
 WAITING_HINTS = 10
@@ -54,7 +56,7 @@ class RequestError(ValueError):
 class BatchTracker(Protocol):
     """What the engine needs of a tracker; `siammask_ros.longterm.LongTermTracker` has it."""
 
-    def start_batch(self, targets: Sequence[tuple[ImageBgr, BoxXywh]]) -> list[Any]:
+    def start_batch(self, targets: Sequence[tuple[ImageBgr, BoxXywh]]) -> list[Target]:
         """Targets that start at boxes in images."""
 
     tracker: StepTracker
@@ -62,19 +64,19 @@ class BatchTracker(Protocol):
     config: LongTermConfig
     """Thresholds."""
 
-    def step(self, targets: Sequence[tuple[ImageBgr, Any]]) -> list[tuple[Any, TargetResult]]:
+    def step(self, targets: Sequence[tuple[ImageBgr, Target]]) -> list[tuple[Target, TargetResult]]:
         """Each target after its next image, with what was found there."""
 
-    def look(self, places: Sequence[tuple[ImageBgr, Any, Box]]) -> list[Sighting]:
+    def look(self, places: Sequence[tuple[ImageBgr, Target, Box]]) -> list[Sighting]:
         """How much like each target a box of an image is."""
 
-    def restart(self, target: Any, state: Any, *, at_once: bool) -> Any:
+    def restart(self, target: Target, state: TrackerState, *, at_once: bool) -> Target:
         """A LOST target where it was seen."""
 
-    def places(self, target: Any) -> tuple[Box, Box | None]:
+    def places(self, target: Target) -> tuple[Box, Box | None]:
         """Where a LOST target was last seen, and where it may be."""
 
-    def confirm(self, target: Any) -> Any:
+    def confirm(self, target: Target) -> Target:
         """An UNCERTAIN target that a detector sees."""
 
 
@@ -161,7 +163,7 @@ class _TrackedTarget:
     backlog: deque[Frame]
     """Frames it has yet to see; the last is the newest that was processed."""
     steps_left: int
-    state: Any = None
+    state: Target | None = None
     result: TargetResult | None = None
     seen: Frame | None = None
     path: deque[tuple[int, Box | None]] = field(default_factory=deque)
@@ -172,7 +174,18 @@ class _TrackedTarget:
         """Its state now."""
         return self.result.status if self.result else TargetStatus.INITIALIZING
 
-    def note(self, frame: Frame, state: Any, result: TargetResult) -> None:
+    @property
+    def started(self) -> Target:
+        """What the follower knows of it.
+
+        Raises:
+            RuntimeError: it has not been started.
+        """
+        if self.state is None:
+            raise RuntimeError(f"target {self.target_id} has not been started")
+        return self.state
+
+    def note(self, frame: Frame, state: Target, result: TargetResult) -> None:
         """Take over what a frame showed."""
         self.state, self.result, self.seen = state, result, frame
         self.path.append((frame.sequence, result.result.box if result.result else None))
@@ -349,7 +362,7 @@ class TrackingEngine:
         camera_name: str,
         *,
         stamp_ns: int,
-        header: Any,
+        header: object,
         decode: Callable[[], ImageBgr],
         data_bytes: int,
     ) -> bool:
@@ -647,7 +660,7 @@ class TrackingEngine:
                     jobs.append((target, frame))
         if not jobs:
             return
-        results = self.tracker.step([(frame.image_bgr, target.state) for target, frame in jobs])
+        results = self.tracker.step([(frame.image_bgr, target.started) for target, frame in jobs])
         for (target, frame), (state, result) in zip(jobs, results, strict=True):
             target.note(frame, state, result)
 
@@ -673,7 +686,7 @@ class TrackingEngine:
         known = [self._known_target(target, frame) for target in targets.values()]
         found = match(_inside(detections, frame.size_wh), known, config)
         for target_id in found.confirmed:
-            targets[target_id].state = self.tracker.confirm(targets[target_id].state)
+            targets[target_id].state = self.tracker.confirm(targets[target_id].started)
         taken = self._recover(camera, frame, found.questions, targets)
         free = [detection for detection in found.free if not any(detection is t for t in taken)]
         room = self.options.max_targets - len(targets)
@@ -684,7 +697,7 @@ class TrackingEngine:
         known = KnownTarget(target.target_id, target.label, target.status, target.box_in(frame))
         if not known.is_lost:
             return known
-        last_place, candidate = self.tracker.places(target.state)
+        last_place, candidate = self.tracker.places(target.started)
         return known._replace(last_place=last_place, candidate=candidate)
 
     def _recover(
@@ -699,7 +712,7 @@ class TrackingEngine:
             return []
         sightings = self.tracker.look(
             [
-                (frame.image_bgr, targets[ask.target_id].state, ask.detection.box)
+                (frame.image_bgr, targets[ask.target_id].started, ask.detection.box)
                 for ask in questions
             ]
         )
@@ -709,7 +722,7 @@ class TrackingEngine:
         ):
             target, seen = targets[questions[index].target_id], sightings[index]
             taken.append(questions[index].detection)
-            target.state = self.tracker.restart(target.state, seen.state, at_once=at_once)
+            target.state = self.tracker.restart(target.started, seen.state, at_once=at_once)
             with self._changed:
                 target.backlog = camera.missed_since(frame)
                 target.steps_left = self.options.catch_up_steps

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from siammask_ros.ros.frames import Frame, FrameBuffer, format_stamp
+from siammask_ros.frames import Frame, FrameBuffer, format_stamp
 
 SECOND = 1_000_000_000
 
