@@ -40,6 +40,7 @@ from siammask_ros.longterm import (
 )
 from siammask_ros.longterm import BatchTracker as StepTracker
 from siammask_ros.target_status import TargetStatus
+from siammask_ros.tracked import TargetEntry
 from siammask_ros.tracker_state import TrackerState
 
 BYTES_PER_MEGABYTE = 1_000_000
@@ -93,14 +94,6 @@ class Accepted(NamedTuple):
 
     target_ids: list[int]
     stamp_ns: int
-
-
-class TargetEntry(NamedTuple):
-    """What is known of one target in one frame."""
-
-    target_id: int
-    label: str
-    result: TargetResult
 
 
 class Timings(NamedTuple):

@@ -107,7 +107,8 @@ ARROWS = {
     "drawing": {"geometry", "target_status"},
     "video": {"geometry"},
     "results": {"files", "geometry", "target_status"},
-    "offline": {"crop", "drawing", "geometry", "longterm", "results", "target_status", "video"},
+    "tracked": {"drawing", "longterm", "results", "video"},
+    "offline": {"crop", "geometry", "longterm", "target_status", "tracked", "video"},
     "cli": {"*"},
     "ros": {"*"},
 }

@@ -24,7 +24,7 @@ from siammask_ros.cli.common import (
 
 if TYPE_CHECKING:
     from siammask_ros.drawing import Image
-    from siammask_ros.offline import TrackedFrame
+    from siammask_ros.tracked import TrackedFrame
 
 SHEET_FRAMES = 8
 """Frames on the contact sheet of a video."""

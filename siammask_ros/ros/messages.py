@@ -12,20 +12,19 @@ import cv2
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point
-from numpy.typing import NDArray
 from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
-from siammask_ros.drawing import OverlayItem, target_colour
-from siammask_ros.engine import TargetEntry, Timings
+from siammask_ros.drawing import target_colour
+from siammask_ros.engine import Timings
 from siammask_ros.frames import NANOSECONDS_PER_SECOND
+from siammask_ros.tracked import TargetEntry
 
 if TYPE_CHECKING:
     from siammask_ros.tracker import TrackResult
 
-FULL_MASK = 255
 OUTLINE_NAMESPACE = "outline"
 LABEL_NAMESPACE = "label"
 LINE_WIDTH_PER_DISTANCE = 0.006
@@ -104,58 +103,6 @@ def mask_region(found: TrackResult) -> RegionOfInterest:
         y_offset=found.mask_roi.y + y,
         width=width,
         height=height,
-    )
-
-
-def label_image(entries: Iterable[TargetEntry], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W) uint8: the target's id at each pixel, 0 on none; the higher id where two overlap."""
-    width, height = size_wh
-    labels = np.zeros((height, width), dtype=np.uint8)
-    for entry in entries:
-        found = entry.result.result
-        if found is not None:
-            labels[found.mask_roi.slices][found.mask_in_roi] = entry.target_id
-    return labels
-
-
-def mask_image(entries: Iterable[TargetEntry], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """(H, W) uint8: 255 on any target, 0 elsewhere."""
-    width, height = size_wh
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for entry in entries:
-        found = entry.result.result
-        if found is not None:
-            mask[found.mask_roi.slices][found.mask_in_roi] = FULL_MASK
-    return mask
-
-
-def overlay_item(entry: TargetEntry, scale: float = 1.0) -> OverlayItem:
-    """One target as the overlay draws it, on an image resized by `scale`."""
-    result = entry.result
-    item = OverlayItem(
-        target_id=entry.target_id,
-        state=int(result.status),
-        confidence=result.confidence,
-        label=entry.label,
-        age=result.age,
-    )
-    found = result.result
-    if found is None:
-        return item
-    mask, roi = found.mask_in_roi, tuple(found.mask_roi)
-    if scale != 1.0 and 0 not in mask.shape:
-        roi = tuple(round(length * scale) for length in roi)
-        roi = (*roi[:2], max(roi[2], 1), max(roi[3], 1))
-        mask = cv2.resize(mask.astype(np.uint8), roi[2:], interpolation=cv2.INTER_NEAREST)
-    return OverlayItem(
-        target_id=item.target_id,
-        state=item.state,
-        confidence=item.confidence,
-        label=item.label,
-        age=item.age,
-        corners=found.corners * scale,
-        mask=mask,
-        mask_roi=roi,
     )
 
 

@@ -27,7 +27,6 @@ from std_srvs.srv import SetBool
 from siammask_msgs.srv import ClearTargets, SetTargets
 from siammask_ros.engine import (
     RequestError,
-    TargetEntry,
     TargetRequest,
     Timings,
     TrackingEngine,
@@ -52,6 +51,7 @@ from siammask_ros.ros.source import ImageSource
 
 if TYPE_CHECKING:
     from siammask_ros.network import SiamMask
+    from siammask_ros.tracked import TargetEntry
 
 REPORT_PERIOD_S = 1.0
 SERVICE_QOS = QoSProfile(depth=1000)

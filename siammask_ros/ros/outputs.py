@@ -15,11 +15,12 @@ from visualization_msgs.msg import MarkerArray
 
 from siammask_msgs.msg import Confidence, RotatedBoxArray
 from siammask_ros.drawing import draw_overlay
-from siammask_ros.engine import TargetEntry, Timings
+from siammask_ros.engine import Timings
 from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame
 from siammask_ros.ros import messages
 from siammask_ros.ros.images import encode_image
 from siammask_ros.ros.parameters import Settings
+from siammask_ros.tracked import TargetEntry, label_image, mask_image, overlay_item
 
 OUTPUT_DEPTH = 5
 
@@ -55,10 +56,10 @@ class CameraOutputs:
         header, size_wh = frame.header, frame.size_wh
         self._confidence.publish(messages.confidence(header, entries))
         if settings.publish_mask and self._is_wanted(self._mask):
-            mask = messages.mask_image(entries, size_wh)
+            mask = mask_image(entries, size_wh)
             self._mask.publish(encode_image(mask, "mono8", header))
         if settings.publish_label_image and self._is_wanted(self._label_image):
-            labels = messages.label_image(entries, size_wh)
+            labels = label_image(entries, size_wh)
             self._label_image.publish(encode_image(labels, "mono8", header))
         if settings.publish_overlay and self._is_wanted(self._overlay):
             self._publish_overlay(frame, entries, settings.overlay_scale)
@@ -92,7 +93,7 @@ class CameraOutputs:
         image_bgr = frame.image_bgr
         if scale != 1.0:
             image_bgr = cv2.resize(image_bgr, None, fx=scale, fy=scale)
-        items = [messages.overlay_item(entry, scale) for entry in entries]
+        items = [overlay_item(entry, scale) for entry in entries]
         overlay = draw_overlay(image_bgr, items)
         self._overlay.publish(encode_image(overlay, "bgr8", frame.header))
 

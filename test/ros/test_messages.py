@@ -12,12 +12,13 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from siammask_msgs.msg import RotatedBox as RotatedBoxMessage
-from siammask_ros.engine import TargetEntry, Timings
+from siammask_ros.engine import Timings
 from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.longterm import TargetResult
 from siammask_ros.masks import ImageRegion
 from siammask_ros.ros import messages
 from siammask_ros.target_status import TargetStatus
+from siammask_ros.tracked import TargetEntry, label_image, mask_image, overlay_item
 from siammask_ros.tracker import TrackResult
 
 SIZE_WH = (40, 30)
@@ -118,21 +119,21 @@ def test_arrays_are_parallel_and_carry_the_header():
 
 def test_mask_and_label_image():
     entries = [entry(3, found()), entry(200, found(8, 8)), entry(9, lost())]
-    labels = messages.label_image(entries, SIZE_WH)
+    labels = label_image(entries, SIZE_WH)
     expected = np.zeros((30, 40), dtype=np.uint8)
     expected[6:11, 4:12] = 3
     expected[8:13, 8:16] = 200
     assert np.array_equal(labels, expected)
-    mask = messages.mask_image(entries, SIZE_WH)
+    mask = mask_image(entries, SIZE_WH)
     assert np.array_equal(mask, np.where(expected, 255, 0))
     assert mask.dtype == labels.dtype == np.uint8
 
 
 def test_overlay_item_follows_the_image_s_scale():
-    item = messages.overlay_item(entry(3, found(), "dog"), 0.5)
+    item = overlay_item(entry(3, found(), "dog"), 0.5)
     assert item.corners == pytest.approx(found().result.corners * 0.5)
     assert item.mask.shape == item.mask_roi[:1:-1]
-    assert messages.overlay_item(entry(3, lost()), 0.5).mask is None
+    assert overlay_item(entry(3, lost()), 0.5).mask is None
 
 
 def test_markers_lie_where_the_camera_sees_the_box():
