@@ -100,7 +100,7 @@ ARROWS = {
     "frames": set(),
     "engine": {
         *("anchors", "clicks", "crop", "frames", "geometry", "handover", "longterm", "masks"),
-        *("target_status", "tracker", "tracker_state"),
+        *("target_status", "tracked", "tracker", "tracker_state"),
     },
     "selection": {"drawing", "geometry", "target_status"},
     "target_status": set(),
