@@ -109,6 +109,8 @@ ARROWS = {
     "results": {"files", "geometry", "target_status"},
     "tracked": {"drawing", "longterm", "results", "video"},
     "offline": {"crop", "geometry", "longterm", "target_status", "tracked", "video"},
+    "image_messages": set(),
+    "bags": {"files", "geometry", "handover", "longterm", "messages", "target_status", "tracked"},
     "cli": {"*"},
     "ros": {"*"},
 }
