@@ -7,6 +7,12 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 NAME = "siammask_ros"
+MESSAGES = Path("siammask_msgs")
+DEFINITIONS = {f"{NAME}.bags.definitions": str(MESSAGES)} if MESSAGES.is_dir() else {}
+"""The messages, installed with the package for bags where there is no ROS.
+
+With colcon's --symlink-install they are not here and not needed: links lead to the checkout.
+"""
 
 
 def shared_files(folder):
@@ -28,8 +34,12 @@ setup(
     maintainer_email="maintainers@siammask-ros.invalid",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "checkpoints/*.pth"]},
+    packages=[*find_packages(include=[NAME, f"{NAME}.*"]), *DEFINITIONS],
+    package_dir=DEFINITIONS,
+    package_data={
+        NAME: ["py.typed", "checkpoints/*.pth"],
+        **{package: ["msg/*.msg", "srv/*.srv"] for package in DEFINITIONS},
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

@@ -110,7 +110,11 @@ ARROWS = {
     "tracked": {"drawing", "longterm", "results", "video"},
     "offline": {"crop", "geometry", "longterm", "target_status", "tracked", "video"},
     "image_messages": set(),
-    "bags": {"files", "geometry", "handover", "longterm", "messages", "target_status", "tracked"},
+    "result_messages": {"engine", "tracked", "tracker_state"},
+    "bags": {
+        *("drawing", "files", "frames", "geometry", "handover", "longterm"),
+        *("result_messages", "results", "target_status", "tracked"),
+    },
     "cli": {"*"},
     "ros": {"*"},
 }
@@ -324,7 +328,8 @@ def test_package_data_is_complete(monkeypatch):
 
 def test_every_folder_of_modules_is_a_package(monkeypatch):
     packages = set(setup_arguments(monkeypatch)["packages"])
-    assert packages == {dotted_name(path.parent / "__init__.py") for path in MODULES}
+    folders = {dotted_name(path.parent / "__init__.py") for path in MODULES}
+    assert packages == folders | {"siammask_ros.bags.definitions"}
 
 
 def test_installed_package_is_whole():

@@ -4,14 +4,29 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
+from rosbags.interfaces import Nodetype
+from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from siammask_msgs.msg import RotatedBox as RotatedBoxMessage
+from siammask_ros.bags.message_types import (
+    EVENT_INFO,
+    definitions,
+    recorded_header,
+    recorded_messages,
+    register_message_types,
+    result_typestore,
+)
+from siammask_ros.bags.topics import SourceHeader
 from siammask_ros.engine import Timings
 from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.longterm import TargetResult
@@ -22,6 +37,7 @@ from siammask_ros.tracked import TargetEntry, label_image, mask_image, overlay_i
 from siammask_ros.tracker import TrackResult
 
 SIZE_WH = (40, 30)
+STAMP_NS = 1_700_000_000_123_456_789
 
 
 def found(x=4, y=6, width=8, height=5, *, theta=0.0, status=TargetStatus.TRACKING):
@@ -117,6 +133,65 @@ def test_arrays_are_parallel_and_carry_the_header():
     assert (boxes.queue_ms, boxes.decode_ms, boxes.inference_ms, boxes.publish_ms) == (1, 2, 3, 4)
 
 
+def in_both(build):
+    """Build a message of rclpy's classes and of the bag library's; both must read the same."""
+    header = Header(frame_id="left", stamp=messages.ns_to_stamp(STAMP_NS))
+    live = build(messages, header)
+    recorded = build(recorded_messages(), recorded_header(SourceHeader(STAMP_NS, "left")))
+    data = result_typestore().serialize_cdr(recorded, recorded.__msgtype__)
+    # There and back, for numbers of 32 bits.
+    live = deserialize_message(serialize_message(live), type(live))
+    return live, deserialize_message(bytes(data), type(live))
+
+
+@pytest.mark.parametrize("entries", [
+    [],
+    [entry(2, found(theta=0.5), "dog"), entry(9, lost()), entry(200, found(8, 8), "größer")],
+])  # fmt: skip
+def test_bag_and_node_say_the_same(entries):
+    live, recorded = in_both(
+        lambda build, header: build.rotated_box_array(header, entries, Timings(1.0, 2.0, 3.0), 4.0)
+    )
+    assert recorded == live
+    live, recorded = in_both(lambda build, header: build.confidence(header, entries))
+    assert recorded == live
+    labels = label_image(entries, SIZE_WH)
+    live, recorded = in_both(lambda build, header: build.image(labels, "mono8", header))
+    assert recorded == live
+    assert bytes(live.data) == labels.tobytes()
+    assert (live.width, live.height, live.step) == (*SIZE_WH, SIZE_WH[0])
+
+
+def test_registered_types_are_those_that_ros_compiled():
+    """Type hashes (RIHS01) of the bag library's definitions against those that rosidl made."""
+    share = next(
+        (
+            Path(prefix, "share/siammask_msgs")
+            for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+            if Path(prefix, "share/siammask_msgs/msg").is_dir()
+        ),
+        None,
+    )
+    if share is None:
+        pytest.skip("siammask_msgs is not on AMENT_PREFIX_PATH (make test sets it up)")
+    described = [json.loads(path.read_text()) for path in share.glob("*/*.json")]
+    if not described:
+        pytest.skip("this ROS has no type hashes (before Iron)")
+    compiled = {
+        item["type_name"]: item["hash_string"] for file in described for item in file["type_hashes"]
+    }
+    store = get_typestore(Stores.LATEST)
+    register_message_types(store)
+    # The library takes the `char` of this message for a character; to rosidl it is a uint8.
+    constants, fields = store.fielddefs[EVENT_INFO]
+    bytes_16 = (Nodetype.ARRAY, ((Nodetype.BASE, ("uint8", 0)), 16))
+    corrected = {**dict(fields), "client_gid": bytes_16}
+    store.fielddefs[EVENT_INFO] = (constants, list(corrected.items()))
+    assert len(definitions()) == 11
+    for name in definitions():
+        assert store.hash_rihs01(name) == compiled[name], name
+
+
 def test_mask_and_label_image():
     entries = [entry(3, found()), entry(200, found(8, 8)), entry(9, lost())]
     labels = label_image(entries, SIZE_WH)
@@ -156,5 +231,4 @@ def test_markers_lie_where_the_camera_sees_the_box():
 
 
 def test_stamps_keep_every_nanosecond():
-    stamp_ns = 1_700_000_000_123_456_789
-    assert messages.stamp_to_ns(messages.ns_to_stamp(stamp_ns)) == stamp_ns
+    assert messages.stamp_to_ns(messages.ns_to_stamp(STAMP_NS)) == STAMP_NS
