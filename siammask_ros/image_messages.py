@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard, cast
 
 import cv2
 import numpy as np
@@ -65,8 +65,9 @@ def decoder_of(message: RawImage | CompressedImage) -> Callable[[], ImageBgr]:
     """
     if is_compressed(message):
         return partial(decode_compressed, message)
-    check_image(message)
-    return partial(decode_image, message)
+    image = cast("RawImage", message)
+    check_image(image)
+    return partial(decode_image, image)
 
 
 @dataclass(frozen=True)
@@ -235,6 +236,7 @@ def _samples(message: RawImage, encoding: Encoding) -> NDArray[Any]:
 
 
 def _to_bgr(samples: NDArray[Any], encoding: Encoding) -> ImageBgr:
+    assert encoding.conversion is not None
     native = np.ascontiguousarray(samples, dtype=encoding.dtype)
     image = cv2.cvtColor(native, encoding.conversion)
     if image.dtype == np.uint16:
