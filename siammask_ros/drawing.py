@@ -60,6 +60,13 @@ STATE_STYLES: dict[int, StateStyle] = {
     TargetStatus.UNCERTAIN: StateStyle(tint=0.22, dash=5, placed=True),
     TargetStatus.LOST: StateStyle(tint=0.0, dash=0, placed=False),
 }
+STATE_COLOURS: dict[int, Colour] = {
+    TargetStatus.INITIALIZING: (233, 180, 86),
+    TargetStatus.TRACKING: (115, 158, 0),
+    TargetStatus.UNCERTAIN: (0, 159, 230),
+    TargetStatus.LOST: (0, 94, 213),
+}
+"""BGR: blue, green, orange, vermilion, told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
 @dataclass(frozen=True)
@@ -193,19 +200,17 @@ def _luminance(colour: Colour) -> float:
     return 0.114 * blue + 0.587 * green + 0.299 * red
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str, most: int = MAX_LABEL_CHARACTERS) -> str:
     """Text that OpenCV's fonts can show, cut to a sensible length."""
     shown = "".join(c if " " <= c <= "~" else "?" for c in text)
-    if len(shown) > MAX_LABEL_CHARACTERS:
-        shown = shown[: MAX_LABEL_CHARACTERS - 3] + "..."
-    return shown
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 def _caption(item: OverlayItem) -> str:
     style = STATE_STYLES[item.state]
     words = [f"#{item.target_id}"]
     if item.label:
-        words.append(_plain(item.label))
+        words.append(plain_text(item.label))
     if style.placed:
         words.append(f"{item.confidence:.2f}" if np.isfinite(item.confidence) else "-")
     if item.state != TargetStatus.TRACKING:
@@ -309,12 +314,21 @@ def _tag_position(corners: NDArray[Any], thickness: int, image_height: int) -> t
 
 @dataclass(frozen=True)
 class SheetSection:
-    """One run on a contact sheet: a title, some frames in order and a caption for each."""
+    """One run on a contact sheet.
+
+    Attributes:
+        title: above the frames.
+        frames: in order, (H, W, 3) uint8 BGR.
+        captions: one below each frame, or none at all.
+        subtitle: beside the title, smaller.
+        marks: a colour around each frame, or None; none at all where it is empty.
+    """
 
     title: str
     frames: Sequence[Image]
     captions: Sequence[str] = ()
     subtitle: str = ""
+    marks: Sequence[Colour | None] = ()
 
 
 SHEET_BACKGROUND: Colour = (30, 27, 25)
@@ -325,6 +339,7 @@ SHEET_TITLE_SCALE = 0.62
 SHEET_TEXT_SCALE = 0.42
 SHEET_TITLE_HEIGHT = 38
 SHEET_CAPTION_HEIGHT = 24
+SHEET_MARK_WIDTH = 3
 
 
 def contact_sheet(
@@ -341,7 +356,7 @@ def contact_sheet(
         (H, W, 3) uint8 BGR.
 
     Raises:
-        ValueError: no frame at all, or not as many captions as frames.
+        ValueError: no frame at all, or not as many captions or marks as frames.
     """
     if columns < 1 or cell_width < 1:
         raise ValueError(f"columns {columns} and cell_width {cell_width} must be positive")
@@ -369,6 +384,10 @@ def _sheet_section(section: SheetSection, columns: int, cell_width: int, width: 
             f"{len(section.captions)} captions for {len(section.frames)} frames of "
             f"{section.title!r}"
         )
+    if section.marks and len(section.marks) != len(section.frames):
+        raise ValueError(
+            f"{len(section.marks)} marks for {len(section.frames)} frames of {section.title!r}"
+        )
     title = np.full((SHEET_TITLE_HEIGHT, width, 3), SHEET_BACKGROUND, np.uint8)
     baseline = SHEET_TITLE_HEIGHT - 12
     _write(title, section.title, (SHEET_GAP, baseline), SHEET_TITLE_SCALE, SHEET_TITLE)
@@ -378,25 +397,30 @@ def _sheet_section(section: SheetSection, columns: int, cell_width: int, width: 
         _write(title, section.subtitle, (left, baseline), SHEET_TEXT_SCALE, SHEET_TEXT)
     rows = [title]
     captions = list(section.captions) or [""] * len(section.frames)
-    for start in range(0, len(section.frames), columns):
-        frames = section.frames[start : start + columns]
-        rows.append(_sheet_row(frames, captions[start : start + columns], cell_width, width))
+    marks = list(section.marks) or [None] * len(section.frames)
+    cells = list(zip(section.frames, captions, marks, strict=True))
+    starts = range(0, len(cells), columns)
+    rows += [_sheet_row(cells[start : start + columns], cell_width, width) for start in starts]
     return np.concatenate(rows)
 
 
 def _sheet_row(
-    frames: Sequence[Image], captions: Sequence[str], cell_width: int, width: int
+    cells: Sequence[tuple[Image, str, Colour | None]], cell_width: int, width: int
 ) -> Image:
-    heights = [max(1, round(f.shape[0] * cell_width / f.shape[1])) for f in frames]
+    heights = [max(1, round(f.shape[0] * cell_width / f.shape[1])) for f, _, _ in cells]
     row_height = max(heights) + SHEET_CAPTION_HEIGHT
     row = np.full((row_height, width, 3), SHEET_BACKGROUND, np.uint8)
-    for column, (frame, caption, height) in enumerate(zip(frames, captions, heights, strict=True)):
+    for column, ((frame, caption, mark), height) in enumerate(zip(cells, heights, strict=True)):
         _require_bgr(frame)
         left = SHEET_GAP + column * (cell_width + SHEET_GAP)
         shrinks = frame.shape[1] > cell_width
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         cell = cv2.resize(frame, (cell_width, height), interpolation=method)
         row[:height, left : left + cell_width] = cell
+        if mark is not None:
+            edge = SHEET_MARK_WIDTH // 2
+            corner = (left + cell_width - 1 - edge, height - 1 - edge)
+            cv2.rectangle(row, (left + edge, edge), corner, mark, SHEET_MARK_WIDTH)
         _write(row, caption, (left + 1, height + 16), SHEET_TEXT_SCALE, SHEET_TEXT)
     return row
 

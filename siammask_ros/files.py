@@ -20,23 +20,44 @@ _MODE = 0o644
 """Others may read it; what `mkstemp` makes is its owner's only."""
 
 
+class PartialFile:
+    """An empty file beside the one that it becomes when it is complete; makes missing folders.
+
+    Attributes:
+        path: the name that it gets.
+        partial: the temporary name under which it is written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+        os.close(handle)
+        self.path = path
+        self.partial = Path(name)
+
+    def finish(self) -> None:
+        """Give it its name, in place of a file that has it."""
+        self.partial.chmod(_MODE)
+        self.partial.replace(self.path)
+
+    def drop(self) -> None:
+        """Remove it if it is not finished; a file that has its name stays as it is."""
+        self.partial.unlink(missing_ok=True)
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A file to write, which is there complete at the end of the block.
 
     After an error it is as it was before. Makes missing folders.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
-    partial = Path(name)
+    file = PartialFile(path)
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with file.partial.open("wb") as stream:
             yield stream
-        partial.chmod(_MODE)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+        file.finish()
+    finally:
+        file.drop()
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:

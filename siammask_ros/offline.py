@@ -60,22 +60,16 @@ def follow(
         image = frame.image_bgr
         if not targets:
             targets = follower.start_batch([(image, box.xywh) for box in boxes])
-            given = TargetResult(TargetStatus.INITIALIZING, None, 1.0, 0)
-            yield _tracked(frame, words, [given] * len(boxes))
-            continue
-        steps = follower.step([(image, target) for target in targets])
-        targets = [target for target, _ in steps]
-        yield _tracked(frame, words, [result for _, result in steps])
+            started = TargetResult(TargetStatus.INITIALIZING, None, 1.0, 0)
+            given = zip(words, boxes, strict=True)
+            entries = [TargetEntry(i, word, started, box) for i, (word, box) in enumerate(given, 1)]
+        else:
+            steps = follower.step([(image, target) for target in targets])
+            targets = [target for target, _ in steps]
+            found = zip(words, steps, strict=True)
+            entries = [
+                TargetEntry(i, word, result) for i, (word, (_, result)) in enumerate(found, 1)
+            ]
+        yield TrackedFrame(frame, tuple(entries))
     if not targets:
         raise ValueError("the video has no frame")
-
-
-def _tracked(
-    frame: VideoFrame, words: Sequence[str], results: Sequence[TargetResult]
-) -> TrackedFrame:
-    """Target i has id i + 1."""
-    entries = [
-        TargetEntry(target_id, word, result)
-        for target_id, (word, result) in enumerate(zip(words, results, strict=True), start=1)
-    ]
-    return TrackedFrame(frame, tuple(entries))

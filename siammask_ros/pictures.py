@@ -20,7 +20,7 @@ _JPEG_QUALITIES = (92, 88, 84, 80, 75, 70, 60, 50)
 
 def write_png(path: Path, image_bgr: Image) -> Path:
     """Write a picture without loss, whole or not at all; returns the path."""
-    return write_whole(path, _encoded(".png", image_bgr))
+    return write_whole(path, encode_png(image_bgr))
 
 
 def write_jpeg(path: Path, image_bgr: Image, *, most_bytes: int) -> Path:
@@ -34,6 +34,11 @@ def write_jpeg(path: Path, image_bgr: Image, *, most_bytes: int) -> Path:
         if len(data) <= most_bytes:
             break
     return write_whole(path, data)
+
+
+def encode_png(image: Image) -> bytes:
+    """A picture, (H, W) or (H, W, 3) BGR, as the content of a PNG file."""
+    return _encoded(".png", image)
 
 
 def _encoded(suffix: str, image_bgr: Image, quality: int | None = None) -> bytes:

@@ -153,13 +153,13 @@ def panels(
     """
     _require_values(series, len(positions))
     rows = math.ceil(len(series) / PANEL_COLUMNS)
-    figure = _figure((PANEL_WH[0] * PANEL_COLUMNS, PANEL_WH[1] * rows))
+    figure = new_figure((PANEL_WH[0] * PANEL_COLUMNS, PANEL_WH[1] * rows))
     figure.suptitle(title, fontsize="large")
     figure.supxlabel(x_label, fontsize="medium")
     known_positions = np.asarray(positions, np.float64)
     for index, each in enumerate(series):
         axes = figure.add_subplot(rows, PANEL_COLUMNS, index + 1)
-        _style(axes)
+        style_axes(axes)
         values = np.asarray(each.values, np.float64)
         known = np.isfinite(values)
         where, seen = known_positions[known], values[known]
@@ -186,23 +186,25 @@ def write_chart(path: str | os.PathLike[str], figure: Figure) -> Path:
     return write_whole(Path(path), png(figure))
 
 
-def _figure(size_wh: tuple[float, float]) -> Figure:
+def new_figure(size_wh: tuple[float, float]) -> Figure:
+    """An empty white figure of a size in inches."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - slow to load, and seldom needed
 
     return Figure(figsize=size_wh, dpi=DPI, layout="constrained", facecolor="white")
 
 
 def _chart(title: str, *, x_label: str = "", y_label: str = "") -> tuple[Figure, Axes]:
-    figure = _figure(SIZE_WH)
+    figure = new_figure(SIZE_WH)
     axes = figure.add_subplot()
-    _style(axes)
+    style_axes(axes)
     axes.set_title(title, loc="left", fontsize="large")
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     return figure, axes
 
 
-def _style(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
+    """A quiet grid behind what is drawn, and no frame."""
     axes.set_axisbelow(True)
     axes.grid(visible=True, color=_GRID)
     for side in ("top", "right"):

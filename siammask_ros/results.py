@@ -8,9 +8,9 @@ import csv
 import io
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from siammask_ros.files import write_whole
+from siammask_ros.files import whole_file
 from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
@@ -64,22 +64,48 @@ class ResultRow:
 
 def frame_caption(rows: Iterable[ResultRow], frame: int) -> str:
     """One line on a frame: its number, and each target with its confidence and unusual state."""
-    words = [f"frame {frame}"]
+    said = targets_caption(row for row in rows if row.frame == frame)
+    return f"frame {frame}   {said}" if said else f"frame {frame}"
+
+
+def targets_caption(rows: Iterable[ResultRow]) -> str:
+    """The targets of one frame, each with its confidence and unusual state."""
+    words = []
     for row in rows:
-        if row.frame == frame:
-            name = row.label or f"#{row.target_id}"
-            state = "" if row.state == TargetStatus.TRACKING.name else f" {row.state.lower()}"
-            words.append(f"{name} {row.confidence:.2f}{state}")
+        name = row.label or f"#{row.target_id}"
+        state = "" if row.state == TargetStatus.TRACKING.name else f" {row.state.lower()}"
+        words.append(f"{name} {row.confidence:.2f}{state}")
     return "   ".join(words)
+
+
+class ResultsWriter:
+    """Writes rows as CSV, UTF-8, after a header line.
+
+    Args:
+        stream: where to, as bytes; it is left open.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._text = io.TextIOWrapper(stream, "utf-8", newline="")
+        self._writer = csv.writer(self._text)
+        self._writer.writerow([f.name for f in fields(ResultRow)])
+
+    def add(self, rows: Iterable[ResultRow]) -> None:
+        """Append rows."""
+        self._writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+
+    def finish(self) -> None:
+        """Hand the last bytes to the stream; nothing can be added after."""
+        self._text.flush()
+        self._text.detach()
 
 
 def write_results(path: str | os.PathLike[str], rows: Iterable[ResultRow]) -> None:
     """Write the rows as CSV with a header line; the file appears only when it is complete."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([f.name for f in fields(ResultRow)])
-    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
-    write_whole(Path(path), text.getvalue())
+    with whole_file(Path(path)) as stream:
+        writer = ResultsWriter(stream)
+        writer.add(rows)
+        writer.finish()
 
 
 def read_results(path: str | os.PathLike[str]) -> list[ResultRow]:

@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from siammask_ros.drawing import OverlayItem
+from siammask_ros.drawing import OverlayItem, draw_overlay
 from siammask_ros.results import ResultRow
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from siammask_ros.drawing import Image
+    from siammask_ros.geometry import Box
     from siammask_ros.longterm import TargetResult
     from siammask_ros.video import VideoFrame
 
@@ -25,11 +28,18 @@ FULL_MASK = 255
 
 
 class TargetEntry(NamedTuple):
-    """What is known of one target in one frame."""
+    """What is known of one target in one frame.
+
+    Attributes:
+        target_id, label: the target, and the word given for it.
+        result: what was found of it.
+        given: the box that it was given by, in the frame that it was drawn on; None elsewhere.
+    """
 
     target_id: int
     label: str
     result: TargetResult
+    given: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,26 @@ class TrackedFrame:
         """Width and height of the image."""
         height, width = self.frame.image_bgr.shape[:2]
         return width, height
+
+    @cached_property
+    def overlay(self) -> Image:
+        """The frame with the results drawn on it, (H, W, 3) uint8 BGR; not to be written to."""
+        return draw_overlay(self.frame.image_bgr, self.items())
+
+    def overlay_at(self, width: int) -> Image:
+        """As `overlay`, resized to a width; lines and texts are drawn after that, and stay sharp.
+
+        Not to be written to.
+        """
+        image = self.frame.image_bgr
+        if width == image.shape[1]:
+            return self.overlay
+        scale = width / image.shape[1]
+        size = (width, max(1, round(image.shape[0] * scale)))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        canvas = np.asarray(cv2.resize(image, size, interpolation=method), np.uint8)
+        items = [overlay_item(entry, scale) for entry in self.entries]
+        return draw_overlay(canvas, items, out=canvas)
 
     def items(self) -> list[OverlayItem]:
         """What `draw_overlay` needs."""
@@ -97,7 +127,7 @@ def overlay_item(entry: TargetEntry, scale: float = 1.0) -> OverlayItem:
     )
     found = result.result
     if found is None:
-        return item
+        return item if entry.given is None else replace(item, corners=_corners(entry.given) * scale)
     mask: NDArray[Any] = found.mask_in_roi
     x, y, width, height = found.mask_roi
     if scale != 1.0 and 0 not in mask.shape:
@@ -105,6 +135,12 @@ def overlay_item(entry: TargetEntry, scale: float = 1.0) -> OverlayItem:
         width, height = max(round(width * scale), 1), max(round(height * scale), 1)
         mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return replace(item, corners=found.corners * scale, mask=mask, mask_roi=(x, y, width, height))
+
+
+def _corners(box: Box) -> NDArray[np.float64]:
+    """(4, 2), top-left first, clockwise on screen."""
+    left, top, right, bottom = box.xyxy
+    return np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
 
 
 def _row(clip: str, frame: VideoFrame, entry: TargetEntry) -> ResultRow:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import tempfile
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
@@ -28,6 +27,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from siammask_ros.files import PartialFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,9 @@ CRF = 18
 """H.264 constant rate factor: visually without loss."""
 TIME_BASE = Fraction(1, 90_000)
 """Unit of the time stamps in files we write, the usual one of MPEG."""
+LONGEST_STILL_S = 5.0
+"""A pause of the source is shown no longer than this."""
+SHORTEST_STEP_S = 1e-3
 QUARTER_TURN = 90
 CLOCKWISE_QUARTER_TURNS = {
     1: cv2.ROTATE_90_CLOCKWISE,
@@ -197,6 +201,31 @@ class VideoFile(Video):
         self._container.close()
 
 
+class VideoClock:
+    """When the frames of a source are shown in a video of it: at their own times, from 0.
+
+    A frame that is not later than the one before follows it as `fps` says, and a pause of more than
+    `LONGEST_STILL_S` is cut: clocks jump, and recordings stop and go on.
+
+    Args:
+        fps: frames a second where the times do not tell.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self._step_s = 1 / fps
+        self._shown_s = 0.0
+        self._last_s: float | None = None
+
+    def next(self, time_s: float) -> float:
+        """Seconds from the video's start at which the frame of a time is shown."""
+        if self._last_s is not None:
+            elapsed = time_s - self._last_s
+            step = self._step_s if elapsed <= 0 else max(elapsed, SHORTEST_STEP_S)
+            self._shown_s += min(step, LONGEST_STILL_S)
+        self._last_s = time_s
+        return self._shown_s
+
+
 class VideoWriter:
     """An H.264 MP4 file that every player shows, whole or not at all.
 
@@ -235,7 +264,7 @@ class VideoWriter:
         self._threads = threads
         self._container: Any = None
         self._stream: Any = None
-        self._partial: Path | None = None
+        self._file: PartialFile | None = None
         self._shape: tuple[int, ...] = ()
         self._last_pts = -1
 
@@ -277,30 +306,25 @@ class VideoWriter:
             self._container.mux(packet)
         self._container.close()
         self._container = None
-        assert self._partial is not None
-        self._partial.replace(self.path)
-        self._partial = None
+        assert self._file is not None
+        self._file.finish()
 
     def abort(self) -> None:
         """Drop what was written."""
         if self._container is not None:
             self._container.close()
             self._container = None
-        if self._partial is not None:
-            self._partial.unlink(missing_ok=True)
-            self._partial = None
+        if self._file is not None:
+            self._file.drop()
 
     def _open(self, shape: tuple[int, ...]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(
-            dir=self.path.parent, prefix=f".{self.path.stem}-", suffix=".mp4.part"
-        )
-        os.close(handle)
-        self._partial = Path(partial)
-        self._partial.chmod(0o666 & ~_umask())
+        self._file = PartialFile(self.path)
         self._shape = shape
         height, width = shape[:2]
-        self._container = self._av.open(partial, "w", format="mp4")
+        # The index in front: players start before the file is read to its end.
+        self._container = self._av.open(
+            str(self._file.partial), "w", format="mp4", options={"movflags": "+faststart"}
+        )
         rate = Fraction(self.fps).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate, options=self._options)
         self._stream.width = width + width % 2
@@ -323,12 +347,6 @@ class VideoWriter:
                 self.close()
         finally:
             self.abort()
-
-
-def _umask() -> int:
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def _import_av() -> ModuleType:

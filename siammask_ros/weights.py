@@ -262,7 +262,7 @@ def fetch(
             _check_size(known, part)
             with _disk_errors(part):
                 part.replace(done)
-        found = FetchedFile(known.name, source, done, done.stat().st_size, _file_sha256(done))
+        found = FetchedFile(known.name, source, done, done.stat().st_size, file_sha256(done))
         _confirm(found, expected, confirm)
         with _disk_errors(target):
             _hash_file(target).write_text(f"{found.sha256}  {target.name}\n")
@@ -278,7 +278,7 @@ def verify(path: str | os.PathLike[str]) -> VerifiedFile:
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
-    digest = _file_sha256(path)
+    digest = file_sha256(path)
     named = next((known for known in KNOWN if known.file_name == path.name), None)
     by_hash = next((known for known in KNOWN if known.sha256 == digest), None)
     warning = None
@@ -366,7 +366,7 @@ def _check_cached(known: KnownWeights, path: Path, expected: str | None) -> None
     """A file in the cache has the expected hash, or the one confirmed when it was fetched."""
     if expected is None and _hash_file(path).is_file():
         expected = _hash_file(path).read_text().split(" ", 1)[0]
-    digest = _file_sha256(path)
+    digest = file_sha256(path)
     if expected is None:
         raise WeightsError(
             "not confirmed",
@@ -559,7 +559,8 @@ def _hash_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _file_sha256(path: Path) -> str:
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file in lower-case hex."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while chunk := stream.read(CHUNK_BYTES):

@@ -11,7 +11,7 @@ import typer
 
 from siammask_ros.cli import weights
 from siammask_ros.cli.bench import bench
-from siammask_ros.cli.common import EXIT_INTERRUPTED, complain
+from siammask_ros.cli.common import EXIT_INTERRUPTED, complain, package_version
 from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
@@ -63,12 +63,7 @@ def _one_line(error: Exception) -> str:
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - called by typer
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            typer.echo(f"siammask {version('siammask_ros')}")
-        except PackageNotFoundError:
-            typer.echo("siammask (source tree, not installed)")
+        typer.echo(f"siammask {package_version()}")
         raise typer.Exit
 
 

@@ -52,6 +52,16 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
 
 
+def package_version() -> str:
+    """The version of this package, where it is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("siammask_ros")
+    except PackageNotFoundError:
+        return "(source tree, not installed)"
+
+
 @contextmanager
 def wrong_usage() -> Iterator[None]:
     """Where a ValueError means that the command was given something wrong: exit status 2."""
