@@ -210,7 +210,8 @@ class _TrackedTarget:
         result = self.result
         if result is None or self.seen is not frame:
             result = TargetResult(TargetStatus.INITIALIZING, None, 0.0, 0)
-        return TargetEntry(self.target_id, self.label, result)
+        given = Box(*self.box_xywh) if frame is self.start else None
+        return TargetEntry(self.target_id, self.label, result, given)
 
 
 class _Hint(NamedTuple):
@@ -318,6 +319,23 @@ class TrackingEngine:
         self._running = True
         self._thread = threading.Thread(target=self._run, name="siammask_inference", daemon=True)
         self._thread.start()
+
+    def begin(self) -> None:
+        """As `start`, but without a thread: whoever hands in frames then calls `work_off`."""
+        self._running = True
+
+    def work_off(self) -> None:
+        """Do all the work that there is, here and now.
+
+        Raises:
+            Exception: what the tracker raises; with a thread that goes to `on_error`.
+        """
+        while True:
+            with self._changed:
+                if not self._has_work():
+                    return
+                turn = self._take_turn()
+            self._work(turn)
 
     def stop(self) -> None:
         """End the thread after its present turn, and forget the frames; targets are kept."""

@@ -689,3 +689,55 @@ def test_a_hint_that_fails_is_reported_and_the_next_one_is_taken(make_rig):
     rig.add_and_wait(4)
     assert len(rig.tracker.looks) == 1
     assert rig.engine.counters("").unusable == 1
+
+
+# --- Without a thread
+
+
+def lock_step_rig(**options):
+    rig = Rig(every_frame=True, **options)
+    rig.engine.stop()
+    rig.engine.begin()
+    return rig
+
+
+def test_without_a_thread_the_caller_does_the_work():
+    rig = lock_step_rig()
+    rig.add(1)
+    accepted = rig.engine.set_targets("", 1000, [TargetRequest(0, "cup", BOX)])
+    assert accepted.target_ids == [1]
+    assert rig.results == []
+    rig.engine.work_off()
+    assert rig.headers() == [1]
+    entry = rig.entries(1)[1]
+    assert entry.result.status == TargetStatus.INITIALIZING
+    assert entry.given == Box(*BOX)
+    rig.add(2)
+    rig.engine.work_off()
+    assert rig.headers() == [1, 2]
+    assert rig.entries(2)[1].result.result == [1, 2]
+    assert rig.entries(2)[1].given is None
+    rig.engine.work_off()
+    assert rig.headers() == [1, 2]
+
+
+def test_without_a_thread_detections_before_their_frame_start_a_target_there():
+    rig = lock_step_rig(handover=HandoverConfig(policy="all"))
+    rig.engine.add_detections("", 1000, [Detection(Box(*BOX), "cup", 0.9)])
+    for number in (1, 2):
+        rig.add(number)
+        rig.engine.work_off()
+    assert rig.entries(1) == {}
+    assert rig.entries(2)[1].result.result == [1, 2]
+    assert rig.engine.counters("").detections == 1
+
+
+def test_without_a_thread_the_caller_gets_what_is_raised():
+    rig = lock_step_rig()
+    rig.add(1)
+    rig.engine.set_targets("", 1000, [TargetRequest(0, "", BOX)])
+    rig.engine.work_off()
+    rig.tracker.fail = True
+    rig.add(2)
+    with pytest.raises(RuntimeError, match="device lost"):
+        rig.engine.work_off()
