@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_results import SIZE_WH, entry, found, lost
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.interfaces import Nodetype
 from rosbags.typesys import Stores, get_typestore
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
 
 from siammask_msgs.msg import RotatedBox as RotatedBoxMessage
 from siammask_ros.bags.message_types import (
@@ -28,43 +28,12 @@ from siammask_ros.bags.message_types import (
 )
 from siammask_ros.bags.topics import SourceHeader
 from siammask_ros.engine import Timings
-from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.longterm import TargetResult
-from siammask_ros.masks import ImageRegion
 from siammask_ros.ros import messages
 from siammask_ros.target_status import TargetStatus
-from siammask_ros.tracked import TargetEntry, label_image, mask_image, overlay_item
-from siammask_ros.tracker import TrackResult
+from siammask_ros.tracked import label_image, mask_image, overlay_item
 
-SIZE_WH = (40, 30)
 STAMP_NS = 1_700_000_000_123_456_789
-
-
-def found(x=4, y=6, width=8, height=5, *, theta=0.0, status=TargetStatus.TRACKING):
-    """A target whose mask is a filled rectangle inside a larger region of interest."""
-    mask = np.zeros((height + 4, width + 4), dtype=np.bool_)
-    mask[2:-2, 2:-2] = True
-    result = TrackResult(
-        box=Box(x, y, width, height),
-        rotated_box=RotatedBox((x + width / 2, y + height / 2), (width, height), theta),
-        has_mask_box=True,
-        confidence=0.75,
-        mask_roi=ImageRegion(x - 2, y - 2, width + 4, height + 4),
-        probability_in_roi=mask.astype(np.float32),
-        mask_in_roi=mask,
-        image_size_wh=SIZE_WH,
-        anchor_index=0,
-        anchor_position=None,
-    )
-    return TargetResult(status, result, 0.75, 0)
-
-
-def lost(age=9):
-    return TargetResult(TargetStatus.LOST, None, 0.25, age)
-
-
-def entry(target_id, result, label=""):
-    return TargetEntry(target_id, label, result)
 
 
 def test_state_numbers_are_those_of_the_message():
@@ -209,25 +178,6 @@ def test_overlay_item_follows_the_image_s_scale():
     assert item.corners == pytest.approx(found().result.corners * 0.5)
     assert item.mask.shape == item.mask_roi[:1:-1]
     assert overlay_item(entry(3, lost()), 0.5).mask is None
-
-
-def test_markers_lie_where_the_camera_sees_the_box():
-    """A point at the image's right edge is seen under half the field of view."""
-    result = found(SIZE_WH[0] - 1 - 4, 10, 4, 4)
-    array = messages.markers(
-        Header(frame_id="camera"), [entry(3, result, "dog"), entry(4, lost())], SIZE_WH,
-        distance_m=2.0, field_of_view_deg=90.0,
-    ).markers  # fmt: skip
-    assert [marker.action for marker in array] == [Marker.DELETEALL, Marker.ADD, Marker.ADD]
-    outline, caption = array[1:]
-    assert outline.header.frame_id == "camera"
-    assert outline.points[0] == outline.points[-1]
-    assert len(outline.points) == 5
-    half_width = (SIZE_WH[0] - 1) / 2
-    assert max(point.x for point in outline.points) == pytest.approx(2.0 * half_width / 20)
-    assert {point.z for point in outline.points} == {2.0}
-    assert "dog" in caption.text
-    assert {outline.id, caption.id} == {3}
 
 
 def test_stamps_keep_every_nanosecond():
