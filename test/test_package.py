@@ -49,6 +49,7 @@ EXECUTABLES = (
 ARROWS = {
     "__init__": {"lazy", "network", "tracker", "weights"},
     "lazy": set(),
+    "memory": set(),
     "geometry": set(),
     "appearance": {"crop", "tracker_state"},
     "anchors": {"geometry"},

@@ -154,8 +154,10 @@ def preset_name(network: SiamMask, preset: Preset) -> str:
 
 def load_network(weights: str, device: str) -> SiamMask:
     """A network ready for inference."""
+    from siammask_ros.memory import hold_freed_memory
     from siammask_ros.network import fuse_for_inference, load_network
 
+    hold_freed_memory()
     return fuse_for_inference(load_network(weights, device=device))
 
 

@@ -37,7 +37,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, C, H, W) -> the same shape."""
-        return functional.relu(self.second(self.first(inputs)) + inputs, inplace=True)
+        residual: Tensor = self.second(self.first(inputs))
+        return functional.relu(residual.add_(inputs), inplace=True)
 
 
 class CompactBackbone(nn.Module):

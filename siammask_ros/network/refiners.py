@@ -114,17 +114,17 @@ class CompactRefiner(nn.Module):
             for level, scale in zip(pyramid, PYRAMID_SCALES, strict=True)
         )  # (K, ., 63, 63), (K, ., 31, 31), (K, ., 15, 15)
         responses = extract_windows(
-            mask_responses / KERNEL_AREA,
+            mask_responses,
             sample_index,
             rows - self.RESPONSE_PAD,
             columns - self.RESPONSE_PAD,
             self.WINDOW,
-        )  # (K, C, 15, 15)
+        ).div(KERNEL_AREA)  # (K, C, 15, 15)
         vector = self.response_vector(responses[:, :, self.RESPONSE_PAD, self.RESPONSE_PAD])
         merged = self.coarse_lateral(coarse) + self.response_lateral(responses)
-        merged = self.merge15(merged + vector[:, :, None, None])
-        merged = self.merge31(self.up31(merged) + self.lateral31(middle))
-        merged = self.merge63(self.up63(merged) + self.lateral63(fine))
+        merged = self.merge15(merged.add_(vector[:, :, None, None]))
+        merged = self.merge31(self.up31(merged).add_(self.lateral31(middle)))
+        merged = self.merge63(self.up63(merged).add_(self.lateral63(fine)))
         logits: Tensor = self.predict(functional.relu(self.up127(merged), inplace=True))
         return logits[:, 0]  # (K, 1, 127, 127) -> (K, 127, 127)
 

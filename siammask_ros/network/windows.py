@@ -63,9 +63,12 @@ class _ExtractWindows(torch.autograd.Function):
         ctx.maps_shape, ctx.corners, ctx.size = maps.shape, corners, size
         ctx.memory_format = _memory_format(maps)
         height, width = maps.shape[2:]
-        windows = torch.zeros(
-            (len(corners), maps.shape[1], size, size), dtype=maps.dtype, device=maps.device
-        ).contiguous(memory_format=ctx.memory_format)
+        windows = torch.empty(
+            (len(corners), maps.shape[1], size, size),
+            dtype=maps.dtype,
+            device=maps.device,
+            memory_format=ctx.memory_format,
+        ).zero_()
         for window, (sample, top, left) in zip(windows, corners, strict=True):
             map_rows, window_rows = _overlap(top, size, height)
             map_columns, window_columns = _overlap(left, size, width)

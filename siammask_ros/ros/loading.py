@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from siammask_ros.longterm import LongTermTracker
+from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.parameters import Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def load_fused_network(settings: Settings, device: str) -> SiamMask:
     network = fuse_for_inference(load_network(settings.weights, device=device))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     torch.set_num_threads(settings.threads or suitable_threads(parameters))
+    hold_freed_memory()
     return network
 
 
