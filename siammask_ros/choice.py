@@ -26,6 +26,7 @@ from siammask_ros.geometry import FloatArray
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from torch import Tensor
 
     from siammask_ros.crop import ImageBgr
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from siammask_ros.tracker_config import TrackerConfig
     from siammask_ros.tracker_state import TrackerState
 
+_APART = 0.75
+"""Widths, or heights, of the chosen box from which on a proposal is of something else."""
 _LEAST_DOUBT = 1e-12
 """One minus the score of a target that is certain."""
 
@@ -62,6 +65,14 @@ class Proposals(NamedTuple):
     """(N, 4, P) centre x, y relative to the patch centre, width, height, in patch pixels."""
 
 
+class Alternative(NamedTuple):
+    """The best proposal for something else than what was chosen."""
+
+    box_in_search: FloatArray
+    """As of a `Choice`."""
+    score: float
+
+
 class Choice(NamedTuple):
     """The winning anchor, or response."""
 
@@ -74,6 +85,7 @@ class Choice(NamedTuple):
     """Centre x, y relative to the patch centre, width, height, in patch pixels, float64."""
     score: float
     penalty: float
+    alternative: Alternative | None = None
 
     @property
     def evidence(self) -> float:
@@ -144,7 +156,26 @@ def _best_in_patch(
         boxes[:, index],
         float(scores[index]),
         float(penalties[index]),
+        _alternative(scores, penalties, boxes, index, usable),
     )
+
+
+def _alternative(
+    scores: FloatArray,
+    penalties: FloatArray,
+    boxes: FloatArray,
+    chosen: int,
+    usable: npt.NDArray[np.bool_],
+) -> Alternative | None:
+    """The best proposal for something else, wherever it is; None if there is no other place."""
+    x, y, width, height = boxes[:, chosen]
+    apart = np.abs(boxes[0] - x) > _APART * width
+    apart |= np.abs(boxes[1] - y) > _APART * height
+    apart &= usable
+    if not apart.any():
+        return None
+    index = int(np.argmax(np.where(apart, penalties * scores, -np.inf)))
+    return Alternative(boxes[:, index], float(scores[index]))
 
 
 def _change(ratio: FloatArray) -> FloatArray:

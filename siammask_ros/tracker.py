@@ -26,7 +26,7 @@ from siammask_ros.crop import (
     round_half_even,
     validate_image_bgr,
 )
-from siammask_ros.geometry import BoolArray, Box, RotatedBox, box_iou, validate_box_xywh
+from siammask_ros.geometry import BoolArray, Box, FloatArray, RotatedBox, box_iou, validate_box_xywh
 from siammask_ros.masks import (
     FloatMask,
     ImageRegion,
@@ -38,7 +38,7 @@ from siammask_ros.masks import (
 from siammask_ros.network import ExemplarKernels, SearchOutput, checked_device
 from siammask_ros.presets import PRESETS
 from siammask_ros.tracker_config import TrackerConfig
-from siammask_ros.tracker_state import TrackerState, TrackResult
+from siammask_ros.tracker_state import RunnerUp, TrackerState, TrackResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -359,6 +359,7 @@ class SiamMaskTracker:
             image_size_wh=image_size_wh,
             anchor_index=choice.anchor_index,
             anchor_position=choice.position,
+            runner_up=self._runner_up(choice),
         )
         new_state = replace(
             choice.region.state,
@@ -414,16 +415,20 @@ class SiamMaskTracker:
 
     def _predict(self, choice: Choice) -> _Estimate:
         """Position and smoothed size from the choice; the position is not smoothed."""
-        region = choice.region
-        offset_x, offset_y, width, height = (
-            float(number) / region.patch_per_image for number in choice.box_in_search
-        )
+        found = _in_image(choice.box_in_search, choice.region)
         rate = choice.penalty * choice.score * self.config.size_smoothing
-        old_width, old_height = region.state.size_wh
+        (old_width, old_height), (width, height) = choice.region.state.size_wh, found.size_wh
         return _Estimate(
-            (region.state.center_xy[0] + offset_x, region.state.center_xy[1] + offset_y),
+            found.center_xy,
             (old_width * (1 - rate) + width * rate, old_height * (1 - rate) + height * rate),
         )
+
+    def _runner_up(self, choice: Choice) -> RunnerUp | None:
+        """What else looked like the target."""
+        if choice.alternative is None:
+            return None
+        found = _in_image(choice.alternative.box_in_search, choice.region)
+        return RunnerUp(found.box, choice.alternative.score)
 
     def _reported_box(self, estimate: _Estimate, outline: MaskOutline | None) -> Box:
         """The result's axis-aligned box."""
@@ -477,6 +482,15 @@ def _filled_box(box: Box, image_size_wh: tuple[int, int]) -> _PlacedMask:
     (x, columns), (y, rows) = spans
     inside = np.ones((rows, columns), dtype=np.bool_)
     return _PlacedMask(ImageRegion(x, y, columns, rows), inside.astype(np.float32), inside)
+
+
+def _in_image(box_in_search: FloatArray, region: SearchRegion) -> _Estimate:
+    """Where a box of the search patch is in the image."""
+    offset_x, offset_y, width, height = (
+        float(number) / region.patch_per_image for number in box_in_search
+    )
+    center_x, center_y = region.state.center_xy
+    return _Estimate((center_x + offset_x, center_y + offset_y), (width, height))
 
 
 def _interpolate(

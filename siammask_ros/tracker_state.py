@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,15 @@ class TrackerState:
         return Box.from_center(self.center_xy, self.size_wh)
 
 
+class RunnerUp(NamedTuple):
+    """The best proposal for something else than the target, in the same search region."""
+
+    box: Box
+    """As predicted, not smoothed."""
+    confidence: float
+    """Its foreground probability."""
+
+
 @dataclass(frozen=True, eq=False)
 class TrackResult:
     """Where a target is in one frame.
@@ -72,6 +81,7 @@ class TrackResult:
         image_size_wh: width and height of the image.
         anchor_index: flat index of the chosen anchor; of the response without anchors.
         anchor_position: the same as (anchor, row, column); anchor 0 without anchors.
+        runner_up: what else looks like the target nearby; None if there is no place for it.
     """
 
     box: Box
@@ -84,6 +94,7 @@ class TrackResult:
     image_size_wh: tuple[int, int]
     anchor_index: int
     anchor_position: AnchorPosition
+    runner_up: RunnerUp | None = None
 
     @property
     def box_xywh(self) -> tuple[float, float, float, float]:
