@@ -1,11 +1,10 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Detections and clicks from topics: their message types, and what they say."""
+"""Detections and clicks from topics."""
 
 from __future__ import annotations
 
 import importlib
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +13,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from siammask_msgs.msg import TargetBoxArray
-from siammask_ros.geometry import Box
-from siammask_ros.handover import Detection
+from siammask_ros.detection_messages import read_detections
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameters import AUTO
+
+__all__ = ["HintSource", "detections_message", "read_detections"]
 
 DETECTIONS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Fits every publisher's offer."""
@@ -39,50 +39,6 @@ def detections_message(wish: str) -> type:
                     f"detections_type is vision_msgs, which is not installed here ({error})"
                 ) from error
     return TargetBoxArray
-
-
-def read_detections(message: Any) -> list[Detection]:
-    """The boxes of a `siammask_msgs/TargetBoxArray` or a `vision_msgs/Detection2DArray`.
-
-    A turned box becomes the upright one around it. Of several hypotheses the best counts.
-
-    Raises:
-        ValueError: a number is not finite, or there are not as many scores as boxes.
-    """
-    found = (
-        [_of_vision_msgs(entry) for entry in message.detections]
-        if hasattr(message, "detections")
-        else _of_siammask_msgs(message)
-    )
-    for detection in found:
-        if not all(map(math.isfinite, (*detection.box.xywh, detection.score))):
-            raise ValueError(f"a detection is not finite: {detection}")
-    return found
-
-
-def _of_siammask_msgs(message: TargetBoxArray) -> list[Detection]:
-    scores = message.scores or [1.0] * len(message.boxes)
-    if len(scores) != len(message.boxes):
-        raise ValueError(f"there are {len(message.boxes)} boxes and {len(scores)} scores")
-    return [
-        Detection(Box(box.x, box.y, box.width, box.height), box.label, float(score))
-        for box, score in zip(message.boxes, scores, strict=True)
-    ]
-
-
-def _of_vision_msgs(entry: Any) -> Detection:
-    label, score = "", 0.0
-    for result in entry.results:
-        hypothesis = getattr(result, "hypothesis", result)  # vision_msgs of ROS 2; before, of 1
-        if hypothesis.score >= score:
-            score = float(hypothesis.score)
-            label = str(getattr(hypothesis, "class_id", None) or getattr(hypothesis, "id", ""))
-    center = entry.bbox.center
-    position = getattr(center, "position", center)  # vision_msgs 4; before it was a Pose2D
-    width, height = entry.bbox.size_x, entry.bbox.size_y
-    cosine, sine = abs(math.cos(center.theta)), abs(math.sin(center.theta))
-    size_wh = (width * cosine + height * sine, width * sine + height * cosine)
-    return Detection(Box.from_center((position.x, position.y), size_wh), label, score)
 
 
 class HintSource:
