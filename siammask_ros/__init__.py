@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from siammask_ros.lazy import names_of
 
 if TYPE_CHECKING:
+    from siammask_ros.bags.table import read_result_bag
     from siammask_ros.network import build_network, load_network
     from siammask_ros.tracker import SiamMaskTracker, TrackerConfig, TrackerState, TrackResult
 
@@ -22,6 +23,7 @@ __all__ = [
     "TrackerState",
     "build_network",
     "load_network",
+    "read_result_bag",
 ]
 
 _HOMES = {
@@ -31,6 +33,7 @@ _HOMES = {
     "TrackerState": "siammask_ros.tracker",
     "build_network": "siammask_ros.network",
     "load_network": "siammask_ros.network",
+    "read_result_bag": "siammask_ros.bags.table",
 }
 __getattr__ = names_of(__name__, _HOMES)
 

@@ -47,7 +47,7 @@ EXECUTABLES = (
     "demo_recorder",
 )
 ARROWS = {
-    "__init__": {"lazy", "network", "tracker", "weights"},
+    "__init__": {"bags", "lazy", "network", "tracker", "weights"},
     "lazy": set(),
     "memory": set(),
     "geometry": set(),
@@ -120,12 +120,13 @@ ARROWS = {
         *("files", "history", "plots", "report_video", "run_plots", "sinks"),
         *("target_status", "tracked"),
     },
-    "outputs": {"report", "sinks", "tracked"},
+    "rerun_file": {"drawing", "files", "history", "pictures", "sinks", "tracked"},
+    "outputs": {"report", "rerun_file", "sinks", "tracked"},
     "offline": {"crop", "geometry", "longterm", "target_status", "tracked", "video"},
     "image_messages": set(),
     "detection_messages": {"geometry", "handover"},
     "read_ahead": set(),
-    "target_list": {"engine", "geometry"},
+    "target_list": {"engine", "frames", "geometry", "longterm"},
     "replay": {
         *("bags", "crop", "engine", "frames", "geometry", "handover", "image_messages"),
         *("longterm", "read_ahead", "target_list", "tracked", "video"),
@@ -163,7 +164,9 @@ WHEELS = {"cv2": "opencv-python", "yaml": "PyYAML"}
 # Where a checkout may lie, though texts and tests name the same folders as examples.
 EXAMPLE_FOLDERS = {"/", "/data", "/home", "/opt", "/usr"}
 # Not in rosdep for every distribution, so imported only where they are used.
-LAZY_ONLY = {"av", "rosbags"}
+OPTIONAL = {"pandas"}
+"""Not required at all: what needs one of them says so."""
+LAZY_ONLY = {"av", "rosbags"} | OPTIONAL
 
 
 def setup_arguments(monkeypatch):
@@ -419,7 +422,7 @@ def test_requirements_name_what_is_imported():
     used = set().union(*(roots_imported(path, with_types=False) for path in MODULES))
     others = {name for name in used if not ROS_MODULES.fullmatch(name)}
     others -= set(sys.stdlib_module_names) | {"siammask_ros"}
-    assert {WHEELS.get(name, name) for name in others} <= required
+    assert {WHEELS.get(name, name) for name in others} <= required | OPTIONAL
 
 
 @pytest.mark.parametrize("path", MODULES, ids=dotted_name)
