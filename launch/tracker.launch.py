@@ -36,18 +36,25 @@ ARGUMENTS = (
     ("click", "", "topic of clicks with a stamp (PointStamped) that start targets"),
     ("click_point", "", "topic of clicks without one (Point), as rqt_image_view publishes them"),
     ("max_targets", "", "targets that a camera may have"),
+    ("camera_info", "", "topic of the camera's calibration; {camera} as in image; none: not read"),
+    (
+        "service_introspection",
+        "",
+        "disabled, metadata or contents: calls on topics, for bags",
+    ),
     ("params_file", "", "YAML file of parameters, read after config/tracker.yaml"),
     ("namespace", "", "namespace of the node"),
     ("use_sim_time", "", "true: take the time from /clock, for bags played with --clock"),
     ("autostart", "true", "true: configure and activate; false: leave it to a lifecycle manager"),
     ("rviz", "false", "true: start rviz2 with config/tracker.rviz"),
+    ("rviz_frame", "", "frame_id of the images, for rviz; empty: the file's own, camera"),
     ("log_level", "info", "debug, info, warn, error or fatal"),
 )
 """Name, default, description. An empty value leaves the parameter to the YAML files."""
 
 TEXT_PARAMETERS = (
     *("weights", "device", "image_transport", "processing"),
-    *("detections_policy", "detections_class"),
+    *("detections_policy", "detections_class", "camera_info", "service_introspection"),
 )
 NUMBER_PARAMETERS = ("max_targets",)
 INPUT_TOPICS = ("image", "detections", "click", "click_point")
@@ -84,7 +91,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     )
     actions = [*transport_profile(), tracker]
     if is_true("rviz", values["rviz"]):
-        actions.append(rviz(values["namespace"], values["image"]))
+        actions.append(rviz(values, cameras))
     return actions
 
 
@@ -114,6 +121,20 @@ def input_remappings(values: dict[str, str], cameras: list[str]) -> list[tuple[s
     ]
 
 
+def full_image_topics(values: dict[str, str], cameras: list[str]) -> list[str]:
+    """Return the full names of the topics of images, one a camera."""
+    topic = values["image"]
+    topics = [topic]
+    if cameras:
+        topics = [
+            topic.replace("{camera}", camera) if "{camera}" in topic else f"{camera}/image"
+            for camera in cameras
+        ]
+    namespace = values["namespace"].strip("/")
+    prefix = f"/{namespace}/" if namespace else "/"
+    return [name if name.startswith("/") else f"{prefix}{name}" for name in topics]
+
+
 def transport_profile() -> list[SetEnvironmentVariable]:
     """Give images a transport that does not lose them, unless the user has chosen one."""
     if any(os.environ.get(name) for name in PROFILE_VARIABLES):
@@ -123,15 +144,22 @@ def transport_profile() -> list[SetEnvironmentVariable]:
     return [SetEnvironmentVariable(name, str(SHARE / "config" / "fastdds.xml"))]
 
 
-def rviz(namespace: str, image: str) -> Node:
-    """Start rviz2 on this node's topics."""
-    prefix = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-    node = f"/{NODE_NAME}"
-    remappings = [(f"{node}/{topic}", f"{prefix}{node}/{topic}") for topic in DISPLAYED_TOPICS]
+def rviz(values: dict[str, str], cameras: list[str]) -> Node:
+    """Start rviz2 on this node's topics; of several cameras, on those of the first."""
+    namespace = values["namespace"].strip("/")
+    prefix = f"/{namespace}" if namespace else ""
+    node, camera = f"/{NODE_NAME}", f"/{cameras[0]}" if len(cameras) > 1 else ""
+    remappings = [
+        (f"{node}/{topic}", f"{prefix}{node}{camera}/{topic}") for topic in DISPLAYED_TOPICS
+    ]
+    image = full_image_topics(values, cameras)[0]
+    frame = ["-f", values["rviz_frame"]] if values["rviz_frame"] else []
+    simulated = values["use_sim_time"]
     return Node(
         package="rviz2",
         executable="rviz2",
-        arguments=["-d", str(SHARE / "config" / "tracker.rviz")],
+        arguments=["-d", str(SHARE / "config" / "tracker.rviz"), *frame],
+        parameters=[{"use_sim_time": is_true("use_sim_time", simulated)}] if simulated else [],
         remappings=[*remappings, ("/image", image)],
     )
 

@@ -63,10 +63,10 @@ STATE_STYLES: dict[int, StateStyle] = {
 STATE_COLOURS: dict[int, Colour] = {
     TargetStatus.INITIALIZING: (233, 180, 86),
     TargetStatus.TRACKING: (115, 158, 0),
-    TargetStatus.UNCERTAIN: (0, 159, 230),
+    TargetStatus.UNCERTAIN: (66, 228, 240),
     TargetStatus.LOST: (0, 94, 213),
 }
-"""BGR: blue, green, orange, vermilion, told apart by colour-blind eyes too (Okabe and Ito)."""
+"""BGR: blue, green, yellow, vermilion, told apart by colour-blind eyes too (Okabe and Ito)."""
 
 
 @dataclass(frozen=True)
@@ -140,12 +140,12 @@ def draw_overlay(
     for item in items:
         if STATE_STYLES[item.state].placed and item.corners is not None:
             place = _tag_position(item.corners, thickness, canvas.shape[0])
-            draw_tag(canvas, _caption(item), place, target_colour(item.target_id))
+            draw_tag(canvas, item_caption(item), place, target_colour(item.target_id))
         else:
             height = tag_size("#", text_scale(canvas.shape[0]))[1]
             bottom = canvas.shape[0] - unplaced * (height + 2 * thickness) - 2 * thickness
             colour = target_colour(item.target_id)
-            draw_tag(canvas, _caption(item), (2 * thickness, bottom), colour)
+            draw_tag(canvas, item_caption(item), (2 * thickness, bottom), colour)
             unplaced += 1
     return canvas
 
@@ -206,7 +206,8 @@ def plain_text(text: str, most: int = MAX_LABEL_CHARACTERS) -> str:
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
-def _caption(item: OverlayItem) -> str:
+def item_caption(item: OverlayItem) -> str:
+    """What the overlay writes at a target: id, label, confidence, state unless TRACKING."""
     style = STATE_STYLES[item.state]
     words = [f"#{item.target_id}"]
     if item.label:

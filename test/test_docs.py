@@ -190,6 +190,22 @@ def launch_table():
     return table(("argument", "default", "meaning"), rows)
 
 
+def replay_launch_arguments():
+    """Return the arguments that replay.launch.py adds or changes."""
+    path = REPOSITORY / "launch" / "replay.launch.py"
+    changed = constant(path, "CHANGED_DEFAULTS")
+    assert set(changed) <= {name for name, _, _ in launch_arguments()}
+    return [
+        *constant(path, "BAG_ARGUMENTS"),
+        *((name, changed[name], text) for name, _, text in launch_arguments() if name in changed),
+    ]
+
+
+def replay_launch_table():
+    rows = [(f"`{name}`", code(default), text) for name, default, text in replay_launch_arguments()]
+    return table(("argument", "default", "meaning"), rows)
+
+
 def options_table(module):
     rows = [
         (f"`{name}`", {"str": "string"}.get(kind, kind), code(default), text)
@@ -199,7 +215,7 @@ def options_table(module):
 
 
 def encodings_list():
-    names = sorted(module_without_ros("images").ENCODINGS)
+    names = sorted(importlib.import_module("siammask_ros.image_messages").ENCODINGS)
     return ", ".join(f"`{name}`" for name in names) + "\n"
 
 
@@ -282,6 +298,7 @@ def generators():
     made = {
         "parameters": parameters_table,
         "launch-arguments": launch_table,
+        "replay-launch-arguments": replay_launch_table,
         "video-camera-parameters": lambda: options_table("video_camera"),
         "encodings": encodings_list,
         "presets": presets_table,
@@ -546,6 +563,9 @@ def check_ros2(words):
     kind, *rest = words
     if rest[:2] == ["siammask_ros", "tracker.launch.py"]:
         known = {name for name, _, _ in launch_arguments()}
+        assert {word.partition(":=")[0] for word in rest[2:]} <= known
+    elif rest[:2] == ["siammask_ros", "replay.launch.py"]:
+        known = {name for name, _, _ in [*launch_arguments(), *replay_launch_arguments()]}
         assert {word.partition(":=")[0] for word in rest[2:]} <= known
     elif kind == "run" and rest[:2] == ["siammask_ros", "select_target"]:
         check_siammask(["select", *itertools.takewhile(lambda w: w != "--ros-args", rest[2:])])

@@ -89,6 +89,7 @@ class CameraReport:
         targets: number of targets.
         lost: images that the middleware reported lost.
         paused: its images are not processed.
+        camera_info: what the markers know of the camera's calibration.
         fault: why there is no image, or the last error; empty when all is well.
     """
 
@@ -99,6 +100,7 @@ class CameraReport:
     targets: int
     lost: int
     paused: bool
+    camera_info: str
     fault: str
 
     def status(self, device: str) -> DiagnosticStatus:
@@ -130,6 +132,7 @@ class CameraReport:
                 time_jumps=counters.time_jumps,
                 paused=counters.paused,
                 detections=counters.detections,
+                camera_info=self.camera_info,
             ),
         )
 

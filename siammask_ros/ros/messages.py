@@ -11,7 +11,6 @@ from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point32
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, RegionOfInterest
-from std_msgs.msg import Header
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
 from siammask_ros.frames import NANOSECONDS_PER_SECOND

@@ -32,6 +32,7 @@ from siammask_ros.engine import (
     TrackingEngine,
 )
 from siammask_ros.frames import Frame
+from siammask_ros.ros.camera_info import NOT_USED, CameraInfoSource, camera_info_topic
 from siammask_ros.ros.detections import HintSource, detections_message, read_detections
 from siammask_ros.ros.diagnostics import (
     NODE_NAME,
@@ -41,7 +42,10 @@ from siammask_ros.ros.diagnostics import (
     diagnostic_array,
     node_status,
 )
+from siammask_ros.ros.foxglove import PACKAGE as FOXGLOVE_PACKAGE
+from siammask_ros.ros.foxglove import foxglove_messages
 from siammask_ros.ros.images import ImageError, check_image, decode_compressed, decode_image
+from siammask_ros.ros.introspection import check_introspection, introspect
 from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_network, warm_up
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
@@ -155,6 +159,7 @@ class SiamMaskNode(LifecycleNode):
     def _configure(self) -> None:
         self.settings = settings = read_parameters(self)
         detections_message(settings.detections_type)
+        check_introspection(settings.service_introspection)
         self._device = choose_device(settings.device)
         self._network = load_fused_network(settings, self._device)
         tracker = build_tracker(self._network, settings)
@@ -175,6 +180,9 @@ class SiamMaskNode(LifecycleNode):
                 ClearTargets, "~/clear_targets", self._clear_targets, qos_profile=SERVICE_QOS
             ),
         ]
+        self._introspect(settings.service_introspection)
+        if foxglove_messages() is None:
+            self.get_logger().info(f"{FOXGLOVE_PACKAGE} is not installed: no ~/annotations")
         several = len(settings.camera_names) > 1
         for name in settings.camera_names:
             prefix = f"~/{name}/" if several else "~/"
@@ -196,6 +204,11 @@ class SiamMaskNode(LifecycleNode):
             on_image = partial(self._on_image, name)
             source = ImageSource(self, f"{prefix}image", self.settings, on_image)
             self._sources[name] = source
+            self._outputs[name].camera_info = CameraInfoSource(
+                self,
+                camera_info_topic(self, self.settings.camera_info, prefix, source.base_topic),
+                source.base_topic,
+            )
             self._hints[name] = HintSource(
                 self,
                 prefix,
@@ -208,6 +221,9 @@ class SiamMaskNode(LifecycleNode):
     def _deactivate(self) -> None:
         for source in (*self._sources.values(), *self._hints.values()):
             source.destroy()
+        for outputs in self._outputs.values():
+            if outputs.camera_info is not None:
+                outputs.camera_info.destroy()
         self._sources.clear()
         self._hints.clear()
         self._camera_faults.clear()
@@ -371,9 +387,17 @@ class SiamMaskNode(LifecycleNode):
                         f"preset {settings.preset} with masks {settings.masks} does not go with "
                         f"{self._network.architecture}: {error}"
                     ) from error
+            check_introspection(settings.service_introspection)
             self._engine.configure(settings.engine_options)
             self._engine.tracker = tracker
+            if settings.service_introspection != self.settings.service_introspection:
+                self._introspect(settings.service_introspection)
         self.settings = settings
+
+    def _introspect(self, wish: str) -> None:
+        for service in self._services_offered:
+            if service.srv_type in (SetTargets, ClearTargets):
+                introspect(service, wish, self.get_clock())
 
     def _report(self) -> None:
         for source in self._sources.values():
@@ -402,6 +426,10 @@ class SiamMaskNode(LifecycleNode):
         misread = self._hints[name].explain_silence()
         if misread:
             self._warn(self._hints[name].detections_topic, misread)
+        outputs = self._outputs[name]
+        camera_info = outputs.explain_camera_info()
+        if camera_info.startswith(NOT_USED) and outputs.wants_sight:
+            self._warn(source.topic, f"camera_info {camera_info}")
         return CameraReport(
             name=name,
             topic=source.topic,
@@ -410,6 +438,7 @@ class SiamMaskNode(LifecycleNode):
             targets=self._engine.target_count(name),
             lost=source.lost,
             paused=self._engine.is_paused(name),
+            camera_info=camera_info,
             fault=silence or self._camera_faults.get(name, ""),
         )
 

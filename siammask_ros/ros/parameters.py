@@ -21,10 +21,15 @@ from siammask_ros.presets import PRESETS
 from siammask_ros.tracker_config import MASK_USES, TrackerConfig
 
 AUTO = "auto"
+NO_CAMERA_INFO = "none"
+DISABLED = "disabled"
 SUBSCRIPTION_DEPTHS = {"realtime": 5, "every_frame": 50}
 PRESET_VALUE = -1.0
 """A tracker setting below zero stands for what the preset says."""
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
+TOPIC_NAME = re.compile(r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
+CAMERA_PLACE = "{camera}"
+"""Stands for a camera's name in the name of a topic."""
 DEVICE_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -289,6 +294,11 @@ class Settings:
     )
     publish_overlay: bool = _parameter(True, "Publish ~/overlay (while subscribed).", changes=_LIVE)
     publish_markers: bool = _parameter(True, "Publish ~/markers (while subscribed).", changes=_LIVE)
+    publish_annotations: bool = _parameter(
+        True,
+        "Publish ~/annotations (while subscribed), where foxglove_msgs is installed.",
+        changes=_LIVE,
+    )
     overlay_scale: float = _parameter(
         1.0, "Size of the overlay against the image.", changes=_LIVE, between=(0.05, 1.0)
     )
@@ -300,9 +310,28 @@ class Settings:
     )
     marker_field_of_view: float = _parameter(
         60.0,
-        "Horizontal field of view that the markers assume, in degrees.",
+        "Horizontal field of view that the markers assume without a calibration, in degrees.",
         changes=_LIVE,
         between=(1.0, 179.0),
+    )
+    marker_lifetime: float = _parameter(
+        1.0,
+        "How long markers stay without newer ones, in seconds; raise it below one frame a second.",
+        changes=_LIVE,
+        between=(0.1, 3600.0),
+    )
+    camera_info: str = _parameter(
+        AUTO,
+        "Topic of the camera's calibration, with {camera} for the camera's name; auto: "
+        "camera_info beside the image topic; none: not read.",
+    )
+    service_introspection: str = _parameter(
+        DISABLED,
+        "What is published of each call of set_targets and clear_targets, on "
+        "~/set_targets/_service_event and so on: disabled nothing, metadata that it was made, "
+        "contents all of it, to be recorded and replayed.",
+        changes=_LIVE,
+        choices=(DISABLED, "metadata", "contents"),
     )
     silence_seconds: float = _parameter(
         3.0,
@@ -318,6 +347,7 @@ class Settings:
             raise ValueError(f"device must be auto, cpu, cuda or cuda:N, got {self.device!r}")
         if not self.weights:
             raise ValueError("weights is empty: give a path or a name")
+        self._check_camera_info()
         for name in self.cameras:
             if name and not CAMERA_NAME.fullmatch(name):
                 raise ValueError(f"cameras: {name!r} is not a valid ROS name")
@@ -398,6 +428,17 @@ class Settings:
                     + (": deactivate and clean up first" if fixed else "")
                 )
         return replace(self, **known)
+
+    def _check_camera_info(self) -> None:
+        topic = self.camera_info
+        if topic in (AUTO, NO_CAMERA_INFO):
+            return
+        if not TOPIC_NAME.fullmatch(topic.replace(CAMERA_PLACE, "camera")):
+            raise ValueError(f"camera_info must be auto, none or a topic, got {topic!r}")
+        if len(self.camera_names) > 1 and CAMERA_PLACE not in topic:
+            raise ValueError(
+                f"camera_info is {topic!r}: with several cameras it needs {CAMERA_PLACE} in it"
+            )
 
     def _check(self, entry: Field[Any]) -> None:
         rule, value = entry.metadata["rule"], getattr(self, entry.name)

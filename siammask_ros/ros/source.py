@@ -78,6 +78,13 @@ class ImageSource:
         return self._topic
 
     @property
+    def base_topic(self) -> str:
+        """Name of the topic of raw images, whichever transport is read."""
+        if self._message_type is CompressedImage:
+            return self._topic.removesuffix("/compressed")
+        return self._topic
+
+    @property
     def seconds_silent(self) -> float:
         """Time since the last image, or since the subscription was made."""
         return time.monotonic() - self._last_arrival_s

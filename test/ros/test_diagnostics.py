@@ -50,7 +50,9 @@ def test_meter_gives_means_and_rate_of_the_period(clock):
 @pytest.mark.parametrize("fault", ["", "no image for more than 3 s: nobody publishes it"])
 def test_report_of_a_camera(fault):
     counters = CameraCounters(received=9, processed=7, dropped=2)
-    report = CameraReport("left", "/left/image", FrameCost(30.0, 1.0), counters, 2, 3, False, fault)
+    report = CameraReport(
+        "left", "/left/image", FrameCost(30.0, 1.0), counters, 2, 3, False, "none", fault
+    )
     status = report.status("cpu")
     assert status.name == "siammask_tracker: camera left"
     assert status.hardware_id == "cpu"

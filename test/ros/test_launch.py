@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The launch file's own decisions. launch is no PyPI package: doubles stand in for it."""
+"""The launch files' own decisions. launch is no PyPI package: doubles stand in for it."""
 
 from __future__ import annotations
 
@@ -25,28 +25,62 @@ class Recorded(SimpleNamespace):
         super().__init__(args=args, **options)
 
 
+MODULES = {
+    "launch": ("LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"),
+    "launch.actions": (
+        *("DeclareLaunchArgument", "ExecuteProcess", "LogInfo", "OpaqueFunction"),
+        *("RegisterEventHandler", "SetEnvironmentVariable", "Shutdown", "TimerAction"),
+    ),
+    "launch.event_handlers": ("OnProcessExit",),
+    "launch.launch_description_sources": (),
+    "launch_ros": (),
+    "launch_ros.actions": ("Node",),
+    "launch_ros.ros_adapters": (),
+}
+
+
+def load(path):
+    spec = importlib.util.spec_from_file_location(Path(path).name.replace(".", "_"), path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
-def launch_file(monkeypatch):
-    for module, names in {
-        "launch": ("LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"),
-        "launch.actions": ("DeclareLaunchArgument", "OpaqueFunction", "SetEnvironmentVariable"),
-        "launch_ros": (),
-        "launch_ros.actions": ("Node",),
-    }.items():
+def graph():
+    """What launch's own node sees: the names of the nodes that read a topic."""
+    readers = {}
+
+    def subscriptions(topic):
+        return [SimpleNamespace(node_name=name) for name in readers.get(topic, ())]
+
+    return SimpleNamespace(readers=readers, get_subscriptions_info_by_topic=subscriptions)
+
+
+@pytest.fixture
+def doubles(monkeypatch, graph):
+    for module, names in MODULES.items():
         double = types.ModuleType(module)
         for name in names:
             setattr(double, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module, double)
+    sys.modules["launch.launch_description_sources"].load_python_launch_file_as_module = load
+    sys.modules["launch_ros.ros_adapters"].get_ros_node = lambda context: graph
     monkeypatch.setattr(
         ament_index_python.packages, "get_package_share_directory", lambda name: str(REPOSITORY)
     )
     for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
         monkeypatch.delenv(name, raising=False)
-    path = REPOSITORY / "launch" / "tracker.launch.py"
-    spec = importlib.util.spec_from_file_location("tracker_launch", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+
+
+@pytest.fixture
+def launch_file(doubles):
+    return load(REPOSITORY / "launch" / "tracker.launch.py")
+
+
+@pytest.fixture
+def replay_file(doubles):
+    return load(REPOSITORY / "launch" / "replay.launch.py")
 
 
 def started(launch_file, **arguments):
@@ -146,3 +180,130 @@ def test_every_argument_is_declared(launch_file):
     declared = {action.args[0] for action in description.args[0][:-1]}
     assert {"image", "cameras", "weights", "device", "params_file", "rviz", "image_transport",
             "processing", "namespace", "use_sim_time", "log_level"} <= declared  # fmt: skip
+
+
+def test_calibration_and_introspection_become_parameters(launch_file):
+    given = {"camera_info": "/{camera}/calibration", "service_introspection": "contents"}
+    parameters = started(launch_file, cameras="left,right", **given)["Node"].parameters[-1]
+    assert {name: parameters[name] for name in given} == given
+    assert set(parameters) <= set(parameter_rules())
+
+
+def rviz_of(launch_file, **arguments):
+    values = {name: default for name, default, _ in launch_file.ARGUMENTS}
+    values |= {"rviz": "true", **arguments}
+    return launch_file.start(SimpleNamespace(launch_configurations=values))[-1]
+
+
+def test_rviz_shows_the_first_of_several_cameras(launch_file):
+    rviz = rviz_of(launch_file, cameras="left,right", image="/{camera}/image_raw", namespace="bot")
+    remapped = dict(rviz.remappings)
+    assert remapped["/siammask_tracker/mask"] == "/bot/siammask_tracker/left/mask"
+    assert remapped["/image"] == "/left/image_raw"
+    named = dict(rviz_of(launch_file, cameras="left", namespace="bot").remappings)
+    assert named["/siammask_tracker/mask"] == "/bot/siammask_tracker/mask"
+    assert named["/image"] == "/bot/left/image"
+
+
+def test_rviz_takes_the_frame_and_the_time(launch_file):
+    rviz = rviz_of(launch_file, rviz_frame="optical", use_sim_time="true")
+    assert rviz.arguments[2:] == ["-f", "optical"]
+    assert rviz.parameters == [{"use_sim_time": True}]
+    assert len(rviz_of(launch_file).arguments) == 2
+
+
+# --- replay.launch.py
+
+
+@pytest.fixture
+def bag(tmp_path):
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    return str(folder)
+
+
+def replayed(replay_file, **arguments):
+    values = {name: default for name, default, _ in replay_file.arguments()} | arguments
+    return replay_file.start(SimpleNamespace(launch_configurations=values))
+
+
+def player_of(actions):
+    """What is started once the tracker reads the images."""
+    return actions[-1].function.args[-1]
+
+
+def test_replay_processes_every_frame_by_the_bag_s_time(replay_file, bag):
+    actions = replayed(replay_file, bag=bag, image="/camera/image_raw", weights="a.pth")
+    kinds = [type(action).__name__ for action in actions]
+    assert kinds.index("SetEnvironmentVariable") < kinds.index("Node")  # for the player as well
+    node = next(action for action in actions if type(action).__name__ == "Node")
+    assert node.executable == "tracker_node"
+    assert node.remappings == [("image", "/camera/image_raw")]
+    assert node.parameters[-1] == {
+        "weights": "a.pth", "processing": "every_frame", "autostart": True, "use_sim_time": True,
+    }  # fmt: skip
+    assert player_of(actions).cmd == [
+        *("ros2", "bag", "play", bag, "--clock", "100.0", "--rate", "1.0"),
+        *("--start-offset", "0.0", "--delay", "1.0"),
+    ]
+
+
+def test_options_of_the_player(replay_file, bag):
+    actions = replayed(replay_file, bag=bag, rate="0.5", start="3", loop="true", clock="200",
+                       delay="0", topics="/camera/image_raw  /tf", rviz="true")  # fmt: skip
+    assert player_of(actions).cmd[4:] == [
+        *("--clock", "200.0", "--rate", "0.5", "--start-offset", "3.0", "--delay", "0.0"),
+        *("--loop", "--topics", "/camera/image_raw", "/tf"),
+    ]
+    assert "rviz2" in [getattr(action, "executable", "") for action in actions]
+
+
+def test_the_bag_waits_until_the_tracker_reads_every_camera(replay_file, bag, graph):
+    actions = replayed(replay_file, bag=bag, cameras="left,right", image="/{camera}/raw",
+                       image_transport="compressed")  # fmt: skip
+    look = actions[-1].function
+    graph.readers["/left/raw/compressed"] = ["rviz", "siammask_tracker"]
+    graph.readers["/right/raw/compressed"] = ["rviz"]
+    (timer,) = look(None)
+    assert type(timer).__name__ == "TimerAction"
+    graph.readers["/right/raw/compressed"] = ["siammask_tracker"]
+    (again,) = timer.actions
+    assert again.function(None) == [player_of(actions)]
+
+
+def test_all_ends_with_the_tracker(replay_file, bag):
+    actions = replayed(replay_file, bag=bag)
+    (handler,) = [a.args[0] for a in actions if type(a).__name__ == "RegisterEventHandler"]
+    assert handler.target_action.executable == "tracker_node"
+    assert type(handler.on_exit[0]).__name__ == "Shutdown"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"bag": ""}, "bag is missing: name the bag with bag:=PATH"),
+        ({"bag": "/no/such/bag"}, "bag:=/no/such/bag: there is no such file or folder"),
+        ({"rate": "0"}, "rate:=0: must be above 0"),
+        ({"rate": "fast"}, "rate:=fast: must be a number"),
+        ({"rate": "nan"}, "rate:=nan: must be above 0"),
+        ({"start": "-2"}, "start:=-2: must not be below 0"),
+        ({"loop": "maybe"}, "loop:=maybe: must be true or false"),
+    ],
+)
+def test_arguments_of_replay_that_are_refused(replay_file, bag, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        replayed(replay_file, **({"bag": bag} | arguments))
+
+
+def test_a_bag_of_ros_1_is_refused(replay_file, tmp_path):
+    path = tmp_path / "drive.bag"
+    path.touch()
+    with pytest.raises(ValueError, match="plays no ROS 1 bags"):
+        replayed(replay_file, bag=str(path))
+
+
+def test_every_argument_of_replay_is_declared(replay_file, launch_file):
+    description = replay_file.generate_launch_description()
+    declared = {action.args[0] for action in description.args[0][:-1]}
+    assert {"bag", "rate", "loop", "start", "topics", "clock", "delay"} <= declared
+    assert {name for name, _, _ in launch_file.ARGUMENTS} <= declared
