@@ -88,6 +88,11 @@ class StateWatch:
         return found
 
 
+def target_name(target_id: int, label: str) -> str:
+    """`#id label`, or the id alone."""
+    return f"#{target_id} {label}".rstrip()
+
+
 def _column() -> array[float]:
     return array("d")
 
@@ -121,8 +126,8 @@ class TargetCourse:
 
     @property
     def name(self) -> str:
-        """`#id label`."""
-        return f"#{self.target_id} {self.label}".rstrip()
+        """See `target_name`."""
+        return target_name(self.target_id, self.label)
 
     def add(self, order: int, time_s: float, entry: TargetEntry) -> None:
         """Append a frame."""
@@ -181,6 +186,7 @@ class History:
         courses: by target id.
         changes: in the order of the frames.
         frames: frames so far.
+        first_time_s, last_time_s: times of the first and of the latest.
         size_wh: width and height of the latest image.
     """
 
@@ -188,7 +194,7 @@ class History:
         self.courses: dict[int, TargetCourse] = {}
         self.changes: list[StateChange] = []
         self.frames = 0
-        self.last_time_s = 0.0
+        self.first_time_s = self.last_time_s = 0.0
         self.size_wh = (0, 0)
         self._watch = StateWatch()
 
@@ -202,6 +208,8 @@ class History:
             course.add(self.frames, frame.time_s, entry)
         changes = self._watch.changes(tracked)
         self.changes += changes
+        if not self.frames:
+            self.first_time_s = frame.time_s
         self.frames += 1
         self.last_time_s = frame.time_s
         self.size_wh = tracked.size_wh

@@ -14,6 +14,8 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from siammask_ros.report import ReportSink
+from siammask_ros.rerun_file import RerunSink
 from siammask_ros.sinks import LabelImageSink, PlotSink, SheetSink, TableSink, VideoSink
 
 if TYPE_CHECKING:
@@ -147,4 +149,16 @@ def open_outputs(paths: OutputPaths, run: Run, *, keep_interrupted: bool = False
         sinks.append(SheetSink(paths.sheet, name=run.name, keep_interrupted=keep))
     if paths.plot is not None:
         sinks.append(PlotSink(paths.plot, name=run.name, keep_interrupted=keep))
+    if paths.report is not None:
+        sinks.append(
+            ReportSink(
+                paths.report,
+                name=run.name,
+                fps=run.fps,
+                settings=run.settings,
+                keep_interrupted=keep,
+            )
+        )
+    if paths.rerun is not None:
+        sinks.append(RerunSink(paths.rerun, name=run.name, keep_interrupted=keep))
     return Outputs(sinks)

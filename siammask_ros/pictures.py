@@ -30,7 +30,7 @@ def write_jpeg(path: Path, image_bgr: Image, *, most_bytes: int) -> Path:
     """
     data = b""
     for quality in _JPEG_QUALITIES:
-        data = _encoded(".jpg", image_bgr, quality)
+        data = encode_jpeg(image_bgr, quality)
         if len(data) <= most_bytes:
             break
     return write_whole(path, data)
@@ -39,6 +39,11 @@ def write_jpeg(path: Path, image_bgr: Image, *, most_bytes: int) -> Path:
 def encode_png(image: Image) -> bytes:
     """A picture, (H, W) or (H, W, 3) BGR, as the content of a PNG file."""
     return _encoded(".png", image)
+
+
+def encode_jpeg(image_bgr: Image, quality: int) -> bytes:
+    """A picture as the content of a JPEG file; quality 1 to 100."""
+    return _encoded(".jpg", image_bgr, quality)
 
 
 def _encoded(suffix: str, image_bgr: Image, quality: int | None = None) -> bytes:

@@ -103,7 +103,9 @@ def run_figure(history: History, *, title: str = "") -> Figure:
     _draw_path(figure.add_subplot(grid[6]), lines, history.size_wh)
     left_out = len(history.courses) - len(lines)
     said = f"the {len(lines)} of {len(history.courses)} targets followed longest"
-    figure.suptitle(f"{title}: {said}" if left_out else title, x=0.01, ha="left", fontsize="large")
+    shown = f"{title}: {said}" if left_out else title
+    # What users write is no mathematics, whatever dollar signs are in it.
+    figure.suptitle(shown, x=0.01, ha="left", fontsize="large", parse_math=False)
     figure.legend(
         handles=_state_patches(), loc="outside upper right", ncols=len(TargetStatus), frameon=False
     )
@@ -132,6 +134,7 @@ def _draw_states(axes: Axes, lines: Sequence[_Line]) -> None:
     names = [_short(line.course.name) for line in lines]
     axes.set_yticks(range(len(lines)), names)
     for text, line in zip(axes.get_yticklabels(), lines, strict=True):
+        text.set_parse_math(False)
         text.set_color(line.colour)
         text.set_fontweight("bold")
     axes.tick_params(length=0)

@@ -237,6 +237,7 @@ class VideoWriter:
         path: the file to write; its folder is made where missing.
         fps: frames a second of frames that come without a time.
         crf: 0 (no loss) to 51; lower is better and larger.
+        bit_rate: bits a second at `fps`, in place of `crf`.
         preset: the speed of x264, "ultrafast" to "veryslow".
         threads: encoder threads, 0 for one a core.
 
@@ -251,6 +252,7 @@ class VideoWriter:
         *,
         fps: float,
         crf: int = CRF,
+        bit_rate: float | None = None,
         preset: str = "veryfast",
         threads: int = 1,
     ) -> None:
@@ -260,7 +262,13 @@ class VideoWriter:
         self.path = Path(path)
         self.fps = fps
         self.frames = 0
-        self._options = {"crf": str(crf), "preset": preset}
+        self._options = {"preset": preset}
+        if bit_rate is None:
+            self._options["crf"] = str(crf)
+        else:
+            # The buffer of two seconds keeps the encoder to the rate also in a short video.
+            self._options |= {"b": f"{bit_rate:.0f}", "maxrate": f"{bit_rate:.0f}"}
+            self._options["bufsize"] = f"{2 * bit_rate:.0f}"
         self._threads = threads
         self._container: Any = None
         self._stream: Any = None

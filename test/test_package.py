@@ -127,9 +127,10 @@ ARROWS = {
     "detection_messages": {"geometry", "handover"},
     "read_ahead": set(),
     "target_list": {"engine", "frames", "geometry", "longterm"},
+    "cues": {"bags", "engine", "frames", "geometry", "handover", "target_list"},
     "replay": {
-        *("bags", "crop", "engine", "frames", "geometry", "handover", "image_messages"),
-        *("longterm", "read_ahead", "target_list", "tracked", "video"),
+        *("bags", "crop", "cues", "engine", "frames", "handover", "image_messages", "longterm"),
+        *("read_ahead", "tracked", "video"),
     },
     "result_messages": {"engine", "tracked", "tracker_state"},
     "bags": {
