@@ -14,7 +14,8 @@ from siammask_ros.handover import Detection
 def read_detections(message: Any) -> list[Detection]:  # noqa: ANN401 - of many classes
     """The boxes of a `siammask_msgs/TargetBoxArray` or a `vision_msgs/Detection2DArray`.
 
-    A turned box becomes the upright one around it. Of several hypotheses the best counts.
+    A turned box becomes the upright one around it. Of several hypotheses the best counts; a box
+    without any hypothesis has no label, and one without a score counts as certain, with 1.
 
     Raises:
         ValueError: a number is not finite, or there are not as many scores as boxes.
@@ -41,15 +42,17 @@ def _of_siammask_msgs(message: Any) -> list[Detection]:  # noqa: ANN401
 
 
 def _of_vision_msgs(entry: Any) -> Detection:  # noqa: ANN401
-    label, score = "", 0.0
-    for result in entry.results:
-        hypothesis = getattr(result, "hypothesis", result)  # vision_msgs of ROS 2; before, of 1
-        if hypothesis.score >= score:
-            score = float(hypothesis.score)
-            label = str(getattr(hypothesis, "class_id", None) or getattr(hypothesis, "id", ""))
     center = entry.bbox.center
-    position = getattr(center, "position", center)  # vision_msgs 4; before it was a Pose2D
+    position = getattr(center, "position", center)  # since release 4; before it was a Pose2D
     width, height = entry.bbox.size_x, entry.bbox.size_y
     cosine, sine = abs(math.cos(center.theta)), abs(math.sin(center.theta))
     size_wh = (width * cosine + height * sine, width * sine + height * cosine)
-    return Detection(Box.from_center((position.x, position.y), size_wh), label, score)
+    box = Box.from_center((position.x, position.y), size_wh)
+    # Since release 3 a result holds a hypothesis; before it was one.
+    hypotheses = [getattr(result, "hypothesis", result) for result in entry.results]
+    if not hypotheses:
+        return Detection(box, "", 1.0)
+    not_finite = [each for each in hypotheses if not math.isfinite(each.score)]
+    best = max(not_finite or hypotheses, key=lambda each: float(each.score))
+    label = best.class_id if hasattr(best, "class_id") else best.id  # the same since release 3
+    return Detection(box, str(label), float(best.score))

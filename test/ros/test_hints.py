@@ -8,97 +8,25 @@ import importlib
 import math
 import sys
 import types
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
 from ros_graph import TARGET_BOX, picture
-from std_msgs.msg import Header
-from std_srvs.srv import SetBool
+from ros_operator import (
+    FIRST_XY,
+    SECOND_XY,
+    Operator,
+    box_at,
+    place,
+    scene,
+    stamp_of,
+)
 
-from siammask_msgs.msg import RotatedBox, TargetBox, TargetBoxArray
+from siammask_msgs.msg import RotatedBox, TargetBoxArray
 from siammask_ros.geometry import Box, box_iou
-from siammask_ros.handover import Detection
-from siammask_ros.ros.detections import detections_message, read_detections
-from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
-
-SIZE_WH = (320, 240)
-SIDE_WH = (60, 50)
-FIRST_XY, SECOND_XY = (60, 90), (200, 60)
-SIDES = ("x", "y", "width", "height")
-
-
-def scene(left_top=None):
-    """A coloured block on a plain background, or the background alone."""
-    image = np.full((SIZE_WH[1], SIZE_WH[0], 3), (90, 110, 100), dtype=np.uint8)
-    image += np.random.default_rng(3).integers(0, 12, image.shape, dtype=np.uint8)
-    if left_top is not None:
-        (left, top), (width, height) = left_top, SIDE_WH
-        image[top : top + height, left : left + width] = (40, 60, 220)
-        image[top + 15 : top + 30, left + 10 : left + 40] = (240, 230, 60)
-    return image
-
-
-def box_at(left_top):
-    return Box(*map(float, left_top), *map(float, SIDE_WH))
-
-
-def detections(stamp_ns, *boxes, label="block", scores=None):
-    return TargetBoxArray(
-        header=Header(stamp=ns_to_stamp(stamp_ns)),
-        boxes=[
-            TargetBox(label=label, **dict(zip(SIDES, map(float, box.xywh), strict=True)))
-            for box in boxes
-        ],
-        scores=scores or [],
-    )
-
-
-class Operator:
-    """A client that can point at things."""
-
-    def __init__(self, client, prefix=""):
-        self.client = client
-        self.camera = prefix.rstrip("/")
-        node = client.node
-        self.detections = node.create_publisher(TargetBoxArray, f"{prefix}detections", 10)
-        self.clicks = node.create_publisher(PointStamped, f"{prefix}click", 10)
-        self.pause_service = node.create_client(SetBool, f"siammask_tracker/{prefix}pause")
-
-    def say(self, publisher, message):
-        self.client.wait(lambda: publisher.get_subscription_count() > 0, "the subscription")
-        publisher.publish(message)
-
-    def detect(self, stamp_ns, *boxes, **options):
-        self.say(self.detections, detections(stamp_ns, *boxes, **options))
-
-    def click(self, x, y, stamp_ns=0):
-        header = Header(stamp=ns_to_stamp(stamp_ns))
-        self.say(self.clicks, PointStamped(header=header, point=Point(x=x, y=y)))
-
-    def pause(self, paused):
-        return self.client.call(self.pause_service, SetBool.Request(data=paused))
-
-    def show(self, left_top=None):
-        return self.client.process(scene(left_top), camera=self.camera)
-
-    def show_until(self, left_top, condition, *, frames=60):
-        for _ in range(frames):
-            boxes = self.show(left_top)
-            if condition(boxes.boxes):
-                return boxes
-        raise AssertionError(f"waited in vain, the last boxes are {boxes.boxes}")
-
-
-def stamp_of(boxes):
-    return stamp_to_ns(boxes.header.stamp)
-
-
-def place(box):
-    return Box.from_center((box.center_x, box.center_y), (box.size_x, box.size_y))
+from siammask_ros.ros.detections import detections_message
 
 
 @pytest.fixture
@@ -108,7 +36,7 @@ def make_operator(make_tracker, make_client):
     def make(namespace, *, cameras=("",), **parameters):
         options = {
             "weights": "compact", "lost_below": 0.3, "uncertain_below": 0.55,
-            "processing": "every_frame", **parameters,
+            "processing": "every_frame", "detections_type": "siammask_msgs", **parameters,
         }  # fmt: skip
         node = make_tracker(namespace, cameras=list(cameras), **options)
         client = make_client(namespace, cameras=cameras)
@@ -241,7 +169,7 @@ def test_a_pause_needs_an_active_node(make_operator):
 
 def test_the_hints_of_a_node_that_finds_nothing(make_tracker, make_client):
     """Random weights: whatever comes, the node goes on."""
-    make_tracker("random", detections_policy="all", max_targets=2)
+    make_tracker("random", detections_policy="all", max_targets=2, detections_type="siammask_msgs")
     client = make_client("random")
     operator = Operator(client)
     boxes = client.process(picture(1))
@@ -251,61 +179,9 @@ def test_the_hints_of_a_node_that_finds_nothing(make_tracker, make_client):
     assert "max_targets allows 2 a camera" in client.set_targets(TARGET_BOX).message
 
 
-# --- Messages
-
-
-def vision_message(*entries):
-    """As vision_msgs lays it out, of release 4 or of an older one."""
-
-    def entry(center, size, hypotheses, *, old):
-        position = SimpleNamespace(x=center[0], y=center[1])
-        pose = SimpleNamespace(x=center[0], y=center[1]) if old else SimpleNamespace(
-            position=position
-        )  # fmt: skip
-        pose.theta = center[2]
-        if old:
-            results = [SimpleNamespace(id=name, score=score) for name, score in hypotheses]
-        else:
-            results = [
-                SimpleNamespace(hypothesis=SimpleNamespace(class_id=name, score=score))
-                for name, score in hypotheses
-            ]
-        bbox = SimpleNamespace(center=pose, size_x=size[0], size_y=size[1])
-        return SimpleNamespace(bbox=bbox, results=results)
-
-    return SimpleNamespace(detections=[entry(*given, old=old) for *given, old in entries])
-
-
-@pytest.mark.parametrize("old", [False, True])
-def test_detections_of_vision_msgs(old):
-    turned = math.radians(30)
-    upright, tilted = read_detections(
-        vision_message(
-            ((50.0, 40.0, 0.0), (20.0, 10.0), [("cat", 0.2), ("dog", 0.7)], old),
-            ((50.0, 40.0, turned), (20.0, 10.0), [], old),
-        )
-    )
-    assert upright == Detection(Box(40, 35, 20, 10), "dog", 0.7)
-    assert (tilted.label, tilted.score) == ("", 0.0)
-    corners = [
-        (x * math.cos(turned) - y * math.sin(turned), x * math.sin(turned) + y * math.cos(turned))
-        for x in (-10, 10)
-        for y in (-5, 5)
-    ]
-    expected = [2 * max(abs(corner[axis]) for corner in corners) for axis in (0, 1)]
-    assert tilted.box.size_wh == pytest.approx(expected)
-    assert tilted.box.center_xy == pytest.approx((50, 40))
-
-
-def test_detections_of_this_package():
-    message = detections(5, box_at(FIRST_XY), box_at(SECOND_XY))
-    assert [entry.score for entry in read_detections(message)] == [1.0, 1.0]
-    message.scores = [0.25, 0.5]
-    assert read_detections(message)[1] == Detection(box_at(SECOND_XY), "block", 0.5)
-
-
 def test_the_type_of_detections(monkeypatch):
     monkeypatch.setitem(sys.modules, "vision_msgs", None)
+    monkeypatch.delitem(sys.modules, "vision_msgs.msg", raising=False)
     assert detections_message("siammask_msgs") is TargetBoxArray
     assert detections_message("auto") is TargetBoxArray
     with pytest.raises(ValueError, match="vision_msgs, which is not installed here"):
