@@ -88,12 +88,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     tracker = next(action for action in actions if isinstance(action, Node))
     return [
         *actions,
-        RegisterEventHandler(
-            OnProcessExit(target_action=tracker, on_exit=[Shutdown(reason="the tracker is gone")])
-        ),
+        RegisterEventHandler(OnProcessExit(target_action=tracker, on_exit=end_with_tracker)),
         LogInfo(msg=f"the bag is played once the tracker reads {', '.join(topics)}"),
         OpaqueFunction(function=partial(play_when_read, topics, tracker_file.NODE_NAME, player)),
     ]
+
+
+def end_with_tracker(_event: object, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """End the player as well, unless all is ending already."""
+    return [] if context.is_shutdown else [Shutdown(reason="the tracker is gone")]
 
 
 def play_command(values: dict[str, str], tracker_file: ModuleType) -> list[str]:

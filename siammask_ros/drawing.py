@@ -8,7 +8,7 @@ All functions work on uint8 BGR images and cost little: only the region a mask c
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -140,12 +140,12 @@ def draw_overlay(
     for item in items:
         if STATE_STYLES[item.state].placed and item.corners is not None:
             place = _tag_position(item.corners, thickness, canvas.shape[0])
-            draw_tag(canvas, item_caption(item), place, target_colour(item.target_id))
+            draw_tag(canvas, _drawn_caption(item), place, target_colour(item.target_id))
         else:
             height = tag_size("#", text_scale(canvas.shape[0]))[1]
             bottom = canvas.shape[0] - unplaced * (height + 2 * thickness) - 2 * thickness
             colour = target_colour(item.target_id)
-            draw_tag(canvas, item_caption(item), (2 * thickness, bottom), colour)
+            draw_tag(canvas, _drawn_caption(item), (2 * thickness, bottom), colour)
             unplaced += 1
     return canvas
 
@@ -206,12 +206,16 @@ def plain_text(text: str, most: int = MAX_LABEL_CHARACTERS) -> str:
     return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
+def _drawn_caption(item: OverlayItem) -> str:
+    return item_caption(replace(item, label=plain_text(item.label)))
+
+
 def item_caption(item: OverlayItem) -> str:
-    """What the overlay writes at a target: id, label, confidence, state unless TRACKING."""
+    """What is written at a target: id, label, confidence, state unless TRACKING."""
     style = STATE_STYLES[item.state]
     words = [f"#{item.target_id}"]
     if item.label:
-        words.append(plain_text(item.label))
+        words.append(item.label)
     if style.placed:
         words.append(f"{item.confidence:.2f}" if np.isfinite(item.confidence) else "-")
     if item.state != TargetStatus.TRACKING:

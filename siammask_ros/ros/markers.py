@@ -14,7 +14,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from siammask_ros.drawing import STATE_COLOURS
+from siammask_ros.drawing import STATE_COLOURS, OverlayItem, item_caption
 from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
@@ -32,18 +32,17 @@ ImagePoint = tuple[float, float]
 
 
 def caption(entry: TargetEntry) -> str:
-    """Id, label, confidence and, unless it is TRACKING, state; of a LOST one, since when."""
+    """The same words as in the overlay."""
     result = entry.result
-    words = [f"#{entry.target_id}"]
-    if entry.label:
-        words.append(entry.label)
-    if result.result is not None:
-        words.append(f"{result.confidence:.2f}")
-    if result.status is not TargetStatus.TRACKING:
-        words.append(result.status.name)
-    if result.status is TargetStatus.LOST:
-        words.append(f"for {result.age}")
-    return " ".join(words)
+    return item_caption(
+        OverlayItem(
+            target_id=entry.target_id,
+            state=result.status,
+            confidence=result.confidence,
+            label=entry.label,
+            age=result.age,
+        )
+    )
 
 
 def state_rgb(status: TargetStatus) -> tuple[float, float, float]:

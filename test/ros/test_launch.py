@@ -275,7 +275,9 @@ def test_all_ends_with_the_tracker(replay_file, bag):
     actions = replayed(replay_file, bag=bag)
     (handler,) = [a.args[0] for a in actions if type(a).__name__ == "RegisterEventHandler"]
     assert handler.target_action.executable == "tracker_node"
-    assert type(handler.on_exit[0]).__name__ == "Shutdown"
+    (action,) = handler.on_exit(None, SimpleNamespace(is_shutdown=False))
+    assert type(action).__name__ == "Shutdown"
+    assert handler.on_exit(None, SimpleNamespace(is_shutdown=True)) == []
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,8 @@ def test_text_says_id_label_confidence_and_state():
     assert caption(seen()) == "#3 cup 0.75"
     assert caption(seen(label="", status=TargetStatus.UNCERTAIN)) == "#3 0.75 UNCERTAIN"
     assert caption(unseen()) == "#3 cup LOST for 9"
-    assert caption(unseen(status=TargetStatus.INITIALIZING)) == "#3 cup INITIALIZING"
+    assert caption(unseen(age=0)) == "#3 cup LOST"
+    assert caption(seen(label="Tür 门")) == "#3 Tür 门 0.75"
 
 
 def test_outline_and_text_of_a_target():
