@@ -40,6 +40,26 @@ SAME_BOX_IOU = 0.9
 """Boxes that overlap so much are one."""
 
 
+EDGE = 1.0
+"""Pixels by which a click may miss the image: viewers round to the edge of the last pixel."""
+
+
+class Click(NamedTuple):
+    """A point that somebody clicked, and what its message says about it.
+
+    Attributes:
+        point_xy: in pixels of the image; (0, 0) is the centre of the top-left pixel.
+        stamp_ns: when, in nanoseconds; 0: now.
+        frame_id: what the point is given in; empty: not said.
+        z: 0 for pixels; a place in the world has a third coordinate.
+    """
+
+    point_xy: tuple[float, float]
+    stamp_ns: int = 0
+    frame_id: str = ""
+    z: float = 0.0
+
+
 class _Trial(NamedTuple):
     """A box that was tried, and the extent of the mask that it brought."""
 
@@ -91,6 +111,36 @@ def check_point(point_xy: tuple[float, float], image_size_wh: tuple[int, int]) -
         raise ValueError(f"point must be finite, got x, y = {point_xy}")
     if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
         raise ValueError(f"point is outside the image: x, y = ({x:g}, {y:g}) in {width}x{height}")
+
+
+def clicked_pixel(
+    click: Click, image_size_wh: tuple[int, int], image_frame_id: str = ""
+) -> tuple[float, float]:
+    """Where in an image a click is; on its last pixel if it is just beyond.
+
+    Raises:
+        ValueError: it is a place in the world, as rviz's Publish Point gives it, or outside the
+            image, or not finite; the text says which.
+    """
+    frame_id = click.frame_id.strip("/")
+    if frame_id and frame_id != image_frame_id.strip("/"):
+        raise ValueError(
+            f"it is a place in frame {click.frame_id!r}, not a pixel of the image "
+            f"(its frame is {image_frame_id!r}); leave the frame of clicks in pixels empty"
+        )
+    if click.z != 0:
+        raise ValueError(f"it is a place in the world, not a pixel of the image: z = {click.z:g}")
+    x, y = (
+        _nearest_pixel(at, side) for at, side in zip(click.point_xy, image_size_wh, strict=True)
+    )
+    check_point((x, y), image_size_wh)
+    return x, y
+
+
+def _nearest_pixel(at: float, side: int) -> float:
+    """A coordinate moved to the image if it is hardly outside, else as it is."""
+    inside = min(max(at, 0.0), side - 1.0)
+    return inside if abs(at - inside) <= EDGE else at
 
 
 def _squares(point_xy: tuple[float, float], image_size_wh: tuple[int, int]) -> list[Box]:

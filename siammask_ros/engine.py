@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from siammask_ros.clicks import check_point, grow_box
+from siammask_ros.clicks import Click, clicked_pixel, grow_box
 from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
 from siammask_ros.geometry import MIN_BOX_SIDE, Box, validate_box_xywh
 from siammask_ros.handover import (
@@ -492,8 +492,8 @@ class TrackingEngine:
                 return
             self._add_hint(camera, _Hint(frame, detections=detections))
 
-    def add_click(self, camera_name: str, stamp_ns: int, point_xy: tuple[float, float]) -> None:
-        """Start a target at a point of the newest frame that is no newer than a stamp (0: any).
+    def add_click(self, camera_name: str, click: Click) -> None:
+        """Start a target at a point of the newest frame that is no newer than a click.
 
         Raises:
             RequestError: it is refused, and nothing has changed.
@@ -501,8 +501,9 @@ class TrackingEngine:
         with self._changed:
             camera = self._require_camera(camera_name)
         try:
-            frame = camera.buffer.find_shown(stamp_ns)
-            check_point(point_xy, frame.size_wh)
+            frame = camera.buffer.find_shown(click.stamp_ns)
+            frame_id = getattr(frame.header, "frame_id", "")
+            point_xy = clicked_pixel(click, frame.size_wh, frame_id)
         except ValueError as error:
             raise RequestError(str(error)) from error
         with self._changed:

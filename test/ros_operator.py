@@ -63,9 +63,9 @@ class Operator:
     def detect(self, stamp_ns, *boxes, **options):
         self.say(self.detections, detections(stamp_ns, *boxes, **options))
 
-    def click(self, x, y, stamp_ns=0):
-        header = Header(stamp=ns_to_stamp(stamp_ns))
-        self.say(self.clicks, PointStamped(header=header, point=Point(x=x, y=y)))
+    def click(self, x, y, stamp_ns=0, *, z=0.0, frame_id=""):
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=frame_id)
+        self.say(self.clicks, PointStamped(header=header, point=Point(x=x, y=y, z=z)))
 
     def pause(self, paused):
         return self.client.call(self.pause_service, SetBool.Request(data=paused))

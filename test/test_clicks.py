@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from siammask_ros import SiamMaskTracker, load_network
-from siammask_ros.clicks import grow_box
+from siammask_ros.clicks import Click, clicked_pixel, grow_box
 from siammask_ros.geometry import MIN_BOX_SIDE, Box, box_iou
 from siammask_ros.masks import ImageRegion
 
@@ -76,6 +76,39 @@ def test_without_any_mask_it_is_a_square_in_the_image(point_xy):
 def test_points_outside_are_refused(point_xy, words):
     with pytest.raises(ValueError, match=words):
         grow_box(Oracle(), IMAGE, point_xy)
+
+
+@pytest.mark.parametrize(
+    ("point_xy", "expected"),
+    [
+        ((12.0, 7.5), (12, 7.5)),
+        ((240.0, 160.0), (239, 159)),  # rqt_image_view at the image's edges
+        ((-0.6, 0.0), (0, 0)),
+    ],
+)
+def test_clicks_just_beyond_the_image_are_on_its_last_pixel(point_xy, expected):
+    assert clicked_pixel(Click(point_xy), SIZE_WH) == expected
+
+
+@pytest.mark.parametrize("frame_id", ["", "camera_optical", "/camera_optical"])
+def test_clicks_in_the_frame_of_the_image_are_pixels(frame_id):
+    click = Click((12.0, 7.0), frame_id=frame_id)
+    assert clicked_pixel(click, SIZE_WH, "camera_optical") == (12, 7)
+
+
+@pytest.mark.parametrize(
+    ("click", "words"),
+    [
+        (Click((1.2, 0.7), frame_id="map"), r"in frame 'map', not a pixel .*'camera_optical'"),
+        (Click((1.2, 0.7), frame_id="camera_optical", z=2.5), r"not a pixel of the image: z = 2.5"),
+        (Click((1.2, 0.7), z=float("nan")), "z = nan"),
+        (Click((241.5, 10.0)), r"outside the image: x, y = \(241.5, 10\) in 240x160"),
+        (Click((float("inf"), 10.0)), "finite"),
+    ],
+)
+def test_places_in_the_world_are_no_clicks(click, words):
+    with pytest.raises(ValueError, match=words):
+        clicked_pixel(click, SIZE_WH, "camera_optical")
 
 
 def first_frames(folder, names):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from siammask_ros.clicks import Click
 from siammask_ros.engine import (
     EngineOptions,
     RequestError,
@@ -418,7 +419,7 @@ def test_a_camera_has_so_many_targets_and_no_more(make_rig):
         with pytest.raises(RequestError, match="make 65 targets, max_targets allows 64 a camera"):
             rig.engine.set_targets("", 0, replaced)
     with pytest.raises(RequestError, match="max_targets allows 64"):
-        rig.engine.add_click("", 0, (20.0, 20.0))
+        rig.engine.add_click("", Click((20.0, 20.0)))
     rig.engine.set_targets("", 0, [request(64)])  # again
     rig.engine.set_targets("", 0, [request()] * 3, replace=True)
     assert rig.engine.target_count("") == 3
@@ -628,7 +629,7 @@ def test_a_click_starts_a_target_on_the_frame_that_was_shown(make_rig, monkeypat
     for number in (1, 2, 3):
         rig.add_and_wait(number)
     for count, stamp_ns in enumerate((0, 2000, 2999), start=1):
-        rig.engine.add_click("", stamp_ns, (50.0, 45.0))
+        rig.engine.add_click("", Click((50.0, 45.0), stamp_ns))
         rig.wait(lambda count=count: rig.engine.target_count("") == count)
     rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
     assert grown == [(3, (50.0, 45.0)), (2, (50.0, 45.0)), (2, (50.0, 45.0))]
@@ -640,20 +641,22 @@ def test_a_click_starts_a_target_on_the_frame_that_was_shown(make_rig, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("stamp_ns", "point_xy", "words"),
+    ("click", "words"),
     [
-        (0, (64.0, 10.0), r"point is outside the image: x, y = \(64, 10\) in 64x64"),
-        (0, (float("nan"), 10.0), "finite"),
-        (500, (10.0, 10.0), "no longer held"),
+        (Click((64.5, 10.0)), r"point is outside the image: x, y = \(64.5, 10\) in 64x64"),
+        (Click((float("nan"), 10.0)), "finite"),
+        (Click((10.0, 10.0), 500), "no longer held"),
+        (Click((10.0, 10.0), frame_id="map"), "a place in frame 'map', not a pixel"),
+        (Click((10.0, 10.0), z=1.5), "z = 1.5"),
     ],
 )
-def test_clicks_that_are_refused(make_rig, stamp_ns, point_xy, words):
+def test_clicks_that_are_refused(make_rig, click, words):
     rig = make_rig()
     with pytest.raises(RequestError, match="no image has arrived yet"):
-        rig.engine.add_click("", 0, point_xy)
+        rig.engine.add_click("", click)
     rig.add_and_wait(1)
     with pytest.raises(RequestError, match=words):
-        rig.engine.add_click("", stamp_ns, point_xy)
+        rig.engine.add_click("", click)
     assert rig.engine.target_count("") == 0
 
 
@@ -663,7 +666,7 @@ def test_hints_of_a_paused_camera(make_rig, monkeypatch):
     rig.add_and_wait(1)
     rig.engine.set_paused("", paused=True)
     rig.engine.add_detections("", 0, [detection(Box(*BOX))])
-    rig.engine.add_click("", 0, (50.0, 45.0))
+    rig.engine.add_click("", Click((50.0, 45.0)))
     assert rig.engine.target_count("") == 0
     rig.engine.set_paused("", paused=False)
     rig.wait(lambda: rig.engine.target_count("") == 1)

@@ -11,13 +11,15 @@ from typing import Any
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
 
 from siammask_msgs.msg import TargetBoxArray
+from siammask_ros.clicks import Click
 from siammask_ros.detection_messages import read_detections
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameters import AUTO
 
-__all__ = ["HintSource", "detections_message", "read_detections"]
+__all__ = ["HintSource", "detections_message", "read_click", "read_detections"]
 
 DETECTIONS_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """Fits every publisher's offer."""
@@ -41,6 +43,13 @@ def detections_message(wish: str) -> type:
     return TargetBoxArray
 
 
+def read_click(point: Point, header: Header | None = None) -> Click:
+    """A click, of a `PointStamped` or of a `Point`, which has no header."""
+    if header is None:
+        return Click((point.x, point.y), z=point.z)
+    return Click((point.x, point.y), stamp_to_ns(header.stamp), header.frame_id, point.z)
+
+
 class HintSource:
     """The topics beside one camera's images: `detections`, `click` and `click_point`."""
 
@@ -50,7 +59,7 @@ class HintSource:
         prefix: str,
         detections_type: str,
         on_detections: Callable[[Any], None],
-        on_click: Callable[[Point, int], None],
+        on_click: Callable[[Click], None],
     ) -> None:
         """Subscribe to `PREFIXdetections`, `PREFIXclick` and `PREFIXclick_point`, remapped.
 
@@ -59,7 +68,7 @@ class HintSource:
             prefix: of the camera, such as `left/`.
             detections_type: see `detections_message`.
             on_detections: takes each message of detections.
-            on_click: takes each click and its stamp in nanoseconds, 0 for one without a stamp.
+            on_click: takes each click.
 
         Raises:
             ValueError: as `detections_message`.
@@ -74,11 +83,11 @@ class HintSource:
             node.create_subscription(
                 PointStamped,
                 f"{prefix}click",
-                lambda message: on_click(message.point, stamp_to_ns(message.header.stamp)),
+                lambda message: on_click(read_click(message.point, message.header)),
                 CLICKS_QOS,
             ),
             node.create_subscription(
-                Point, f"{prefix}click_point", lambda point: on_click(point, 0), CLICKS_QOS
+                Point, f"{prefix}click_point", lambda point: on_click(read_click(point)), CLICKS_QOS
             ),
         ]
 

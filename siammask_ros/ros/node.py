@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Point
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
@@ -25,6 +24,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_srvs.srv import SetBool
 
 from siammask_msgs.srv import ClearTargets, SetTargets
+from siammask_ros.clicks import Click
 from siammask_ros.engine import (
     RequestError,
     TargetRequest,
@@ -278,10 +278,10 @@ class SiamMaskNode(LifecycleNode):
         except ValueError as error:
             self._warn(self._hints[camera].detections_topic, f"detections not used: {error}")
 
-    def _on_click(self, camera: str, point: Point, stamp_ns: int) -> None:
+    def _on_click(self, camera: str, click: Click) -> None:
         assert self._engine is not None
         try:
-            self._engine.add_click(camera, stamp_ns, (point.x, point.y))
+            self._engine.add_click(camera, click)
         except RequestError as error:
             self.get_logger().warning(f"camera {camera}: click refused: {error}")
 

@@ -8,6 +8,7 @@ import importlib
 import math
 import sys
 import types
+from types import SimpleNamespace
 
 import pytest
 import rclpy
@@ -126,6 +127,24 @@ def test_a_click_starts_a_target_with_a_grown_box(make_operator):
     found = operator.show_until(SECOND_XY, lambda boxes: boxes and boxes[0].size_x > 0)
     assert [box.target_id for box in found.boxes] == [1]
     assert box_iou(place(found.boxes[0]), box_at(SECOND_XY)) > 0.6
+
+
+def test_places_of_rviz_are_refused_with_a_reason(make_operator):
+    """Its Publish Point tool sends metres in its fixed frame, with the time of the click."""
+    node, operator = make_operator("world")
+    stamp_ns = stamp_of(operator.show(SECOND_XY))
+    texts = []
+    node.get_logger = lambda: SimpleNamespace(warning=texts.append, info=lambda _: None)
+    operator.click(1.5, 0.25, stamp_ns, z=0.001, frame_id="map")
+    operator.click(1.5, 0.25, stamp_ns, z=2.0, frame_id="camera_optical")
+    operator.client.wait(lambda: len(texts) >= 2, "two warnings")
+    assert "click refused: it is a place in frame 'map', not a pixel of the image" in texts[0]
+    assert "click refused: it is a place in the world, not a pixel of the image: z = 2" in texts[1]
+    assert not operator.show(SECOND_XY).boxes
+    operator.click(
+        SECOND_XY[0] + 30.0, SECOND_XY[1] + 25.0, stamp_ns + 5, frame_id="camera_optical"
+    )
+    operator.show_until(SECOND_XY, lambda boxes: boxes and boxes[0].size_x > 0)
 
 
 def test_a_click_without_a_stamp_is_on_the_newest_image(make_operator):
