@@ -53,6 +53,7 @@ setup(
             f"tracker_node = {NAME}.ros.node:main",
             f"siammask = {NAME}.cli:main",
             f"video_camera = {NAME}.ros.video_camera:main",
+            f"replay = {NAME}.cli.replay:main",
             f"select_target = {NAME}.ros.select:main",
             f"demo = {NAME}.ros.demo:main",
             f"demo_recorder = {NAME}.ros.demo_recorder:main",

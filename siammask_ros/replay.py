@@ -28,7 +28,7 @@ from siammask_ros.tracked import TrackedFrame
 from siammask_ros.video import VideoFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from siammask_ros.bags.reader import Bag
     from siammask_ros.bags.topics import BagTopic
@@ -148,7 +148,7 @@ class Replay:
         )
         self._engine.begin()
 
-    def run(self) -> Iterator[ReplayEvent]:
+    def run(self) -> Generator[ReplayEvent, None, None]:
         """Process the images.
 
         Yields:

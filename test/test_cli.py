@@ -26,6 +26,7 @@ FRAMES = 5
 BOX = "60,40,50,40"
 COMMANDS = [
     ["track"],
+    ["replay"],
     ["select"],
     ["eval"],
     ["eval", "davis"],

@@ -569,6 +569,8 @@ def check_ros2(words):
         assert {word.partition(":=")[0] for word in rest[2:]} <= known
     elif kind == "run" and rest[:2] == ["siammask_ros", "select_target"]:
         check_siammask(["select", *itertools.takewhile(lambda w: w != "--ros-args", rest[2:])])
+    elif kind == "run" and rest[:2] == ["siammask_ros", "replay"]:
+        check_siammask(["replay", *rest[2:]])
     elif kind == "run" and rest[0] == "siammask_ros":
         check_node(f"siammask_ros.ros.{rest[1]}".replace("tracker_node", "node"), rest[2:])
     elif kind == "param" and len(rest) > 2 and rest[1] == "/siammask_tracker":

@@ -42,6 +42,7 @@ EXECUTABLES = (
     "tracker_node",
     "siammask",
     "video_camera",
+    "replay",
     "select_target",
     "demo",
     "demo_recorder",
