@@ -223,7 +223,8 @@ class Replay:
     def _pass_over(self, item: _Image, cues: Sequence[Cue]) -> None:
         """An image that cannot be decoded: what was to happen on it cannot, but for clearing."""
         self.passed_over += 1
-        self._bag.warn(f"images that cannot be decoded are passed over; the first: {item.fault}")
+        if self.passed_over == 1:
+            self._bag.warn(f"images that cannot be decoded are passed over, first: {item.fault}")
         for cue in cues:
             if isinstance(cue, ClearCue):
                 self._apply(cue)

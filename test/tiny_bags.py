@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from rosbags import rosbag1, rosbag2
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from siammask_ros.bags.message_types import register_message_types
 
@@ -61,6 +61,10 @@ class TinyBag:
         seconds, nanoseconds = divmod(time_ns, SECOND)
         return self.make("builtin_interfaces/msg/Time", sec=seconds, nanosec=nanoseconds)
 
+    def define(self, type_name, text):
+        """Add a type that the library does not know."""
+        self.store.register(get_types_from_msg(text, type_name))
+
     def header(self, time_ns, frame_id="camera_optical"):
         values = {"seq": 0} if self.is_ros1 else {}
         stamp = self.time(time_ns)
@@ -96,6 +100,69 @@ class TinyBag:
         time_ns = log_ns(number) + 1 if time_ns is None else time_ns
         self.add(topic, time_ns, kind, self.make(kind, data=f"note {number}"))
 
+    def add_call(
+        self, kind, time_ns, number, *, request=None, response=None, client=False, topic=None
+    ):
+        """The events of a call of SetTargets or ClearTargets, seen by the server or a client."""
+        name = {"SetTargets": "set_targets", "ClearTargets": "clear_targets"}[kind]
+        topic = topic or f"/siammask_tracker/{name}/_service_event"
+        for event_type, part in ((0 if client else 1, request), (3 if client else 2, response)):
+            if event_type > 1 and part is None:
+                continue  # the answer was not recorded
+            info = self.make(
+                "service_msgs/msg/ServiceEventInfo",
+                event_type=event_type,
+                stamp=self.time(time_ns),
+                client_gid=np.full(16, 7, dtype=np.uint8),
+                sequence_number=number,
+            )
+            held = [] if part is None else [part]
+            asked = event_type < 2
+            event = self.make(
+                f"siammask_msgs/srv/{kind}_Event",
+                info=info,
+                request=held if asked else [],
+                response=[] if asked else held,
+            )
+            self.add(topic, time_ns + event_type, f"siammask_msgs/srv/{kind}_Event", event)
+
+    def set_request(self, *boxes, stamp=0, replace=False, camera=""):
+        """A request; each box as (id, label, x, y, width, height)."""
+        names = ("id", "label", "x", "y", "width", "height")
+        kind = "siammask_msgs/msg/TargetBox"
+        targets = [self.make(kind, **dict(zip(names, box, strict=True))) for box in boxes]
+        return self.make(
+            "siammask_msgs/srv/SetTargets_Request",
+            camera=camera,
+            stamp=self.time(stamp),
+            targets=targets,
+            replace=replace,
+        )
+
+    def set_response(self, *ids, stamp=0, success=True):
+        return self.make(
+            "siammask_msgs/srv/SetTargets_Response",
+            success=success,
+            message="",
+            target_ids=np.array(ids, dtype=np.uint8),
+            stamp=self.time(stamp),
+        )
+
+    def clear_request(self, *ids, camera=""):
+        ids = np.array(ids, dtype=np.uint8)
+        return self.make("siammask_msgs/srv/ClearTargets_Request", camera=camera, target_ids=ids)
+
+    def add_boxes(self, number, *boxes, topic="/detections", scores=()):
+        """Detections in the image of a number, recorded late; each as (label, x, y, w, h)."""
+        names = ("label", "x", "y", "width", "height")
+        kind = "siammask_msgs/msg/TargetBox"
+        made = [self.make(kind, id=0, **dict(zip(names, box, strict=True))) for box in boxes]
+        kind = "siammask_msgs/msg/TargetBoxArray"
+        scores = np.array(scores, dtype=np.float32)
+        header = self.header(stamp_ns(number))
+        message = self.make(kind, header=header, boxes=made, scores=scores)
+        self.add(topic, log_ns(number) + 3 * PERIOD_NS, kind, message)
+
     def write(self, path, *, storage="mcap", compression=""):
         """Write a folder of ROS 2, or a file of ROS 1; returns its path."""
         if self.is_ros1:
@@ -121,7 +188,10 @@ class TinyBag:
         connections = {}
         for topic, time_ns, kind, message in sorted(self.entries, key=lambda entry: entry[1]):
             if topic not in connections:
-                connections[topic] = writer.add_connection(topic, kind, typestore=self.store)
+                known = {"typestore": self.store}
+                if "/srv/" in kind:  # the library has no text for these
+                    known = {"msgdef": "", "rihs01": "RIHS01_" + 64 * "0"}
+                connections[topic] = writer.add_connection(topic, kind, **known)
             data = message if isinstance(message, bytes) else serialize(message, kind)
             writer.write(connections[topic], time_ns, data)
 

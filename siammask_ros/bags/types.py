@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 IDL_RULE = "=" * 80 + "\n"
 """Between the files of a definition in IDL."""
-HEADER_TYPE = "std_msgs/msg/Header"
+SERVICE = "/srv/"
+"""In the names of the types of services."""
 
 
 class MessageTypes:
@@ -93,7 +94,8 @@ class MessageTypes:
     def _make_store(self, topic: BagTopic) -> Typestore:
         from rosbags.typesys import Stores, get_typestore
 
-        types = types_of(topic)
+        # What recorders write for the events of services is not the text of a message.
+        types = {} if SERVICE in topic.type_name else types_of(topic)
         if topic.type_name in types:
             store: Typestore = get_typestore(Stores.EMPTY)
             store.register(types)
