@@ -8,18 +8,17 @@ pixels.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from siammask_ros import image_messages
 from siammask_ros.image_messages import ImageBgr, ImageError, check_image, decode_compressed
+from siammask_ros.ros.messages import image as encode_image
 
 __all__ = ["ImageError", "check_image", "decode_compressed", "decode_image", "encode_image"]
 
@@ -27,23 +26,6 @@ __all__ = ["ImageError", "check_image", "decode_compressed", "decode_image", "en
 def decode_image(message: Image) -> ImageBgr:
     """See `image_messages.decode_image`; with cv_bridge where it works."""
     return image_messages.decode_image(message, _working_cv_bridge())
-
-
-def encode_image(array: NDArray[Any], encoding: str, header: Header) -> Image:
-    """A message of an (H, W) or (H, W, C) uint8 array; `encoding` must name that layout."""
-    pixels = np.ascontiguousarray(array)
-    height, width = pixels.shape[:2]
-    message = Image(
-        header=header,
-        height=height,
-        width=width,
-        encoding=encoding,
-        is_bigendian=sys.byteorder == "big",
-        step=pixels.nbytes // height,
-    )
-    # The setter of `data` checks each byte in Python; a fresh message's own array does not.
-    message.data.frombytes(memoryview(pixels).cast("B"))
-    return message
 
 
 @lru_cache(maxsize=1)
