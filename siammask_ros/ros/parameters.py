@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from siammask_ros.engine import EngineOptions
 from siammask_ros.handover import POLICIES, HandoverConfig
@@ -25,11 +28,19 @@ NO_CAMERA_INFO = "none"
 DISABLED = "disabled"
 SUBSCRIPTION_DEPTHS = {"realtime": 5, "every_frame": 50}
 PRESET_VALUE = -1.0
-"""A tracker setting below zero stands for what the preset says."""
+"""A tracker setting of this value stands for what the preset says."""
+PRESET_NUMBERS = ("mask_threshold", "window_influence", "change_penalty", "size_smoothing")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*")
 TOPIC_NAME = re.compile(r"(~/|/)?[A-Za-z_]\w*(/[A-Za-z_]\w*)*", re.ASCII)
 CAMERA_PLACE = "{camera}"
 """Stands for a camera's name in the name of a topic."""
+KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list of texts",
+}
 DEVICE_NAME = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -372,9 +383,8 @@ class Settings:
 
     def tracker_config(self, default_preset: str) -> TrackerConfig:
         """Settings of the tracking step; `default_preset` is taken for `auto`."""
-        names = ("mask_threshold", "window_influence", "change_penalty", "size_smoothing")
         overrides: dict[str, Any] = {
-            name: getattr(self, name) for name in names if getattr(self, name) >= 0
+            name: getattr(self, name) for name in PRESET_NUMBERS if getattr(self, name) >= 0
         }
         words = {name: getattr(self, name) for name in ("masks", "box_fit")}
         overrides |= {name: word for name, word in words.items() if word != AUTO}
@@ -418,7 +428,11 @@ class Settings:
             ValueError: a value is out of range, or cannot change now.
         """
         rules = parameter_rules()
-        known = {name: _plain(value) for name, value in values.items() if name in rules}
+        known = {
+            entry.name: typed_value(entry, values[entry.name])
+            for entry in fields(self)
+            if entry.name in values
+        }
         for name, value in known.items():
             rule = rules[name]
             fixed = rule.changes is Changes.UNCONFIGURED and configured
@@ -450,6 +464,11 @@ class Settings:
             raise ValueError(
                 f"{entry.name} must be {rule.lowest:g} to {rule.highest:g}, got {value!r}"
             )
+        if entry.name in PRESET_NUMBERS and PRESET_VALUE < value < 0:
+            raise ValueError(
+                f"{entry.name} must be 0 or more, or {PRESET_VALUE:g} for what the preset says, "
+                f"got {value!r}"
+            )
 
 
 def parameter_rules() -> dict[str, _Rule]:
@@ -465,7 +484,15 @@ def declare_parameters(node: Node) -> None:
     """
     for entry in fields(Settings):
         default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
-        node.declare_parameter(entry.name, default, _descriptor(entry))
+        parameter = node.declare_parameter(entry.name, default, _descriptor(entry))
+        try:
+            value = typed_value(entry, parameter.value)
+        except ValueError as error:
+            raise InvalidParameterTypeException(parameter, KINDS[type(entry.default)]) from error
+        if isinstance(value, float) and not isinstance(parameter.value, float):
+            node.set_parameters([Parameter(entry.name, value=value)])
+    if hasattr(node, "add_pre_set_parameters_callback"):  # not in Humble
+        node.add_pre_set_parameters_callback(_with_decimals)
 
 
 def read_parameters(node: Node) -> Settings:
@@ -475,8 +502,42 @@ def read_parameters(node: Node) -> Settings:
         ValueError: a value is not allowed; the text names it.
     """
     return Settings(
-        **{entry.name: _plain(node.get_parameter(entry.name).value) for entry in fields(Settings)}
+        **{
+            entry.name: typed_value(entry, node.get_parameter(entry.name).value)
+            for entry in fields(Settings)
+        }
     )
+
+
+def typed_value(entry: Field[Any], value: Any) -> Any:
+    """A parameter's value as `Settings` holds it; a whole number will do for any number.
+
+    ROS 2 would refuse it, and without a word on which type is meant: hence the descriptors leave
+    the type open.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    kind = type(entry.default)
+    held = tuple(value) if isinstance(value, (list, array)) else value
+    if kind is float and type(held) is int:
+        return float(held)
+    strange = type(held) is not kind
+    if strange or (kind is tuple and not all(isinstance(text, str) for text in held)):
+        shown = list(held) if isinstance(held, tuple) else held
+        raise ValueError(f"{entry.name} must be {KINDS[kind]}, got {shown!r}")
+    return held
+
+
+def _with_decimals(parameters: list[Parameter]) -> list[Parameter]:
+    """Parameters with numbers of the type they were declared with."""
+    decimal = {entry.name for entry in fields(Settings) if isinstance(entry.default, float)}
+    return [
+        Parameter(parameter.name, value=float(parameter.value))
+        if parameter.name in decimal and type(parameter.value) is int
+        else parameter
+        for parameter in parameters
+    ]
 
 
 def _descriptor(entry: Field[Any]) -> ParameterDescriptor:
@@ -486,6 +547,7 @@ def _descriptor(entry: Field[Any]) -> ParameterDescriptor:
         description=rule.description,
         additional_constraints=f"{constraints}may change {rule.changes.value}",
         read_only=rule.changes is Changes.NEVER,
+        dynamic_typing=True,  # see typed_value
     )
     if rule.lowest is not None and rule.highest is not None:
         if isinstance(entry.default, float):
@@ -497,7 +559,3 @@ def _descriptor(entry: Field[Any]) -> ParameterDescriptor:
                 IntegerRange(from_value=int(rule.lowest), to_value=int(rule.highest))
             ]
     return descriptor
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value

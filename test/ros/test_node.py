@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import time
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import rclpy
 from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from ros_graph import FIRST_STAMP_NS, SIZE_WH, TARGET_BOX, picture
 from sensor_msgs.msg import CompressedImage, Image
@@ -19,7 +21,9 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from siammask_msgs.msg import RotatedBox, TargetBox
-from siammask_msgs.srv import SetTargets
+from siammask_msgs.srv import ClearTargets, SetTargets
+from siammask_ros.ros import introspection
+from siammask_ros.ros.foxglove import foxglove_messages
 from siammask_ros.ros.images import encode_image
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 
@@ -313,8 +317,17 @@ def test_what_changes_while_it_runs(tracking, node, values):
         ({"preset": "davs"}, "preset must be one of"),
         ({"mask_threshold": 1.0}, "mask_threshold must be in .0, 1., got 1.0"),
         ({"overlay_scale": float("nan")}, "nan"),
-        ({"overlay_scale": "half"}, "(?i)wrong parameter type"),
+        ({"overlay_scale": "half"}, "overlay_scale must be a number, got .half."),
         ({"certain_above": 0.1, "uncertain_below": 0.3}, "must hold"),
+        ({"max_targets": 1.5}, "max_targets must be a whole number, got 1.5"),
+        ({"publish_mask": 1}, "publish_mask must be true or false, got 1"),
+        ({"detections_class": 7}, "detections_class must be text, got 7"),
+        ({"overlay_scale": None}, "overlay_scale must be a number, got None"),
+        ({"mask_threshold": -0.5}, "mask_threshold must be 0 or more, or -1 .* got -0.5"),
+        ({"service_introspection": "off"}, "one of disabled, metadata, contents, got 'off'"),
+        ({"service_introspection": False}, "service_introspection must be text, got False"),
+        ({"camera_info": "none"}, "only be changed while the node is unconfigured"),
+        ({"marker_lifetime": 0}, "marker_lifetime .* 0.1, .* 0.0"),
     ],
 )
 def test_a_change_that_is_refused_says_why_and_changes_nothing(tracking, node, values, words):
@@ -328,6 +341,14 @@ def test_a_change_that_is_refused_says_why_and_changes_nothing(tracking, node, v
     assert node.get_parameter("publish_markers").value is True
 
 
+def test_a_whole_number_will_do_for_a_number(tracking, node):
+    assert set_parameters(tracking, node, marker_distance=2, change_penalty=0).successful
+    assert node.settings.marker_distance == 2.0
+    assert node.get_parameter("marker_distance").value == 2.0
+    assert isinstance(node.get_parameter("marker_distance").value, float)
+    assert set_parameters(tracking, node, marker_distance=1.0, change_penalty=-1.0).successful
+
+
 def test_a_preset_that_does_not_go_with_the_network_is_refused(tracking, node, monkeypatch):
     def warm_up(tracker):
         raise RuntimeError("sizes do not match")
@@ -338,6 +359,60 @@ def test_a_preset_that_does_not_go_with_the_network_is_refused(tracking, node, m
         "preset vot with masks auto does not go with compact: sizes do not match"
     )
     assert (node.settings.preset, node.settings.overlay_scale) == ("auto", 1.0)
+
+
+def test_annotations_for_foxglove(tracking, node):
+    messages = foxglove_messages()
+    if messages is None:
+        pytest.skip("foxglove_msgs is not installed here")
+    tracking.listen(messages.ImageAnnotations, "siammask_tracker/annotations", "annotations")
+    time.sleep(0.5)  # until the publisher knows the subscription
+    boxes = tracking.process()
+    found = tracking.messages["annotations"]
+    tracking.wait(lambda: found and found[-1].timestamp == boxes.header.stamp, "annotations")
+    (line,), (text,) = found[-1].points, found[-1].texts
+    corners = [(corner.x + 0.5, corner.y + 0.5) for corner in boxes.boxes[0].corners]
+    assert [(p.x, p.y) for p in line.points] == [pytest.approx(xy, abs=1e-3) for xy in corners]
+    assert text.text == f"#1 box 1 {boxes.boxes[0].confidence:.2f}"
+
+
+def test_calls_can_be_recorded(tracking, node):
+    if introspection.ServiceIntrospectionState is None:
+        pytest.skip("this ROS 2 does not publish calls of services")
+    kinds_of_event = importlib.import_module("service_msgs.msg").ServiceEventInfo
+    kinds = {"set_targets": SetTargets, "clear_targets": ClearTargets}
+    for name, kind in kinds.items():
+        tracking.listen(kind.Event, f"siammask_tracker/{name}/_service_event", name)
+
+    def events(name, change):
+        """What is heard of a call after a change of the parameter."""
+        assert set_parameters(tracking, node, service_introspection=change).successful
+        if change != "disabled":
+            topic = f"/one/siammask_tracker/{name}/_service_event"
+            tracking.wait(lambda: tracking.node.count_publishers(topic) > 0, "the publisher")
+            time.sleep(0.3)  # until it knows the subscription
+        tracking.messages[name].clear()
+        call = {"set_targets": lambda: tracking.set_targets(TARGET_BOX, ids=[1]),
+                "clear_targets": lambda: tracking.clear_targets(1)}[name]  # fmt: skip
+        assert call().success
+        if change != "disabled":
+            tracking.wait(lambda: len(tracking.messages[name]) == 2, "two events")
+        time.sleep(0.2)
+        return tracking.messages[name]
+
+    asked, answered = events("set_targets", "contents")
+    assert (asked.info.event_type, answered.info.event_type) == (
+        kinds_of_event.REQUEST_RECEIVED, kinds_of_event.RESPONSE_SENT,
+    )  # fmt: skip
+    (request,), (response,) = asked.request, answered.response
+    (target,) = request.targets
+    assert (target.id, target.x, target.y, target.width, target.height) == (1, *TARGET_BOX)
+    assert list(response.target_ids) == [1]
+    assert response.stamp.sec > 0  # of the image, for who replays it
+    asked, _ = events("clear_targets", "metadata")
+    assert list(asked.request) == []
+    assert asked.info.event_type == kinds_of_event.REQUEST_RECEIVED
+    assert events("set_targets", "disabled") == []
 
 
 def test_diagnostics_give_rate_and_latency(tracking):
@@ -423,3 +498,22 @@ def test_quality_of_service_that_does_not_fit_is_explained(make_tracker, make_cl
     client = make_client("seven", reliable=False)
     status = client.diagnostics("camera", lambda s: "/seven/client offers best effort" in s.message)
     assert "incompatible quality of service" in status.message
+
+
+def test_without_foxglove_msgs_there_are_no_annotations(make_tracker, monkeypatch, capfd):
+    for module in ("node", "outputs"):
+        monkeypatch.setattr(f"siammask_ros.ros.{module}.foxglove_messages", lambda: None)
+    node = make_tracker("plain", cameras=["left", "right"])
+    topics = [publisher.topic_name for publisher in node.publishers]
+    assert "/plain/siammask_tracker/left/markers" in topics
+    assert not [topic for topic in topics if "annotations" in topic]
+    assert capfd.readouterr().err.count("foxglove_msgs is not installed: no ~/annotations") == 1
+
+
+def test_introspection_that_ros_does_not_offer_is_refused(make_tracker, monkeypatch):
+    monkeypatch.setattr(introspection, "ServiceIntrospectionState", None)
+    node = make_tracker("old", active=False, service_introspection="contents")
+    node.trigger_configure()
+    assert "service_introspection is contents, which this ROS 2 does not offer" in node._fault
+    node.set_parameters([Parameter("service_introspection", value="disabled")])
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from siammask_ros.longterm import LongTermConfig
-from siammask_ros.ros.parameters import Changes, Settings, parameter_rules
+from siammask_ros.ros.parameters import Changes, Settings, parameter_rules, typed_value
 
 CONFIG = Path(__file__).parents[2] / "config" / "tracker.yaml"
 
@@ -46,6 +47,13 @@ def test_every_parameter_is_described():
         ({"box_fit": "ellipse"}, "box_fit must be one of auto, .*'ellipse'"),
         ({"masks": "fine"}, "masks must be one of auto, best, coarse, none, got 'fine'"),
         ({"threads": -1}, "threads must be 0 to 256, got -1"),
+        ({"size_smoothing": -0.1}, "size_smoothing must be 0 or more, or -1 .*got -0.1"),
+        ({"camera_info": "a b"}, "camera_info must be auto, none or a topic, got 'a b'"),
+        ({"camera_info": ""}, "camera_info must be auto, none or a topic, got ''"),
+        (
+            {"camera_info": "/info", "cameras": ("left", "right")},
+            "camera_info is '/info': with several cameras it needs {camera} in it",
+        ),
     ],
 )
 def test_bad_values_are_named(changes, words):
@@ -106,3 +114,36 @@ def test_what_can_change_while_it_runs():
     live = {name for name, rule in parameter_rules().items() if rule.changes is Changes.ANY_TIME}
     assert {"mask_threshold", "lost_below", "publish_overlay", "overlay_scale"} <= live
     assert not {"weights", "device", "cameras", "processing"} & live
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("overlay_scale", 1, 1.0),
+        ("cameras", ["left", "right"], ("left", "right")),
+        ("threads", 2, 2),
+    ],
+)
+def test_values_take_the_declared_type(name, value, expected):
+    (entry,) = [entry for entry in fields(Settings) if entry.name == name]
+    found = typed_value(entry, value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("overlay_scale", "1", "overlay_scale must be a number, got '1'"),
+        ("overlay_scale", True, "must be a number, got True"),
+        ("threads", 2.0, "threads must be a whole number, got 2.0"),
+        ("publish_mask", 1, "publish_mask must be true or false, got 1"),
+        ("cameras", "left", "cameras must be a list of texts, got 'left'"),
+        ("cameras", array("q", [1, 2]), r"cameras must be a list of texts, got \[1, 2\]"),
+        ("weights", None, "weights must be text, got None"),
+    ],
+)
+def test_values_of_another_type_are_named(name, value, words):
+    (entry,) = [entry for entry in fields(Settings) if entry.name == name]
+    with pytest.raises(ValueError, match=words):
+        typed_value(entry, value)
