@@ -12,6 +12,8 @@ print(outputs.written)
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from queue import Queue
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 from siammask_ros.report import ReportSink
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 
     from siammask_ros.sinks import FileSink
     from siammask_ros.tracked import TrackedFrame
+
+
+WAITING_FRAMES = 8
+"""Frames that wait for the sinks at most; more would only take memory."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,10 @@ class Run(NamedTuple):
 
 
 class Outputs:
-    """Several sinks as one; each finishes even if another fails.
+    """Several sinks as one, fed in a thread of their own, so that tracking goes on meanwhile.
+
+    Each finishes even if another fails to. After an exception all are dropped; see `FileSink` for
+    Ctrl-C. A frame must not be changed after it was added.
 
     Attributes:
         frames: frames taken so far.
@@ -88,14 +97,23 @@ class Outputs:
         self.frames = 0
         self.written: list[Path] = []
         self._sinks = list(sinks)
+        self._queue: Queue[TrackedFrame | None] = Queue(WAITING_FRAMES)
+        self._failure: Exception | None = None
+        self._thread = Thread(target=self._feed, name="outputs", daemon=True)
 
     def add(self, tracked: TrackedFrame) -> None:
-        """Take the next frame."""
-        for sink in self._sinks:
-            sink.add(tracked)
+        """Take the next frame; waits where the sinks are far behind.
+
+        Raises:
+            Exception: what a sink raised at one of the frames before.
+        """
+        if self._failure is not None:
+            raise self._failure
+        self._queue.put(tracked)
         self.frames += 1
 
     def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
@@ -104,11 +122,25 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._failure is not None:
+            kind, error = type(self._failure), self._failure
         failures = [_failure(sink, kind, error, trace) for sink in self._sinks]
         self.written = [sink.path for sink in self._sinks if sink.finished]
-        for failure in failures:
+        for failure in (self._failure, *failures):
             if failure is not None:
                 raise failure
+
+    def _feed(self) -> None:
+        """Hand the frames on until the end; after a failure they are let go."""
+        while (tracked := self._queue.get()) is not None:
+            if self._failure is None:
+                try:
+                    for sink in self._sinks:
+                        sink.add(tracked)
+                except Exception as failure:  # noqa: BLE001 - raised in the thread that adds
+                    self._failure = failure
 
 
 def _failure(

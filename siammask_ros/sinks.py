@@ -326,7 +326,7 @@ class SheetSink(FileSink):
             self._name,
             [cell.image for cell in ordered],
             [cell.caption for cell in ordered],
-            self._subtitle(len(moments)),
+            self._subtitle(sum(cell.mark is not None for cell in ordered)),
             [cell.mark for cell in ordered],
         )
         columns = min(SHEET_COLUMNS, len(ordered))

@@ -43,6 +43,13 @@ FOLDER_FPS = 25.0
 """Frame rate of a folder of images, which does not say its own."""
 CRF = 18
 """H.264 constant rate factor: visually without loss."""
+COLOUR_TAGS = {
+    "colorspace": "smpte170m",
+    "color_primaries": "bt709",
+    "color_trc": "bt709",
+    "color_range": "tv",
+}
+"""What FFmpeg makes of RGB by default (BT.601, limited range); players guess otherwise in HD."""
 TIME_BASE = Fraction(1, 90_000)
 """Unit of the time stamps in files we write, the usual one of MPEG."""
 LONGEST_STILL_S = 5.0
@@ -262,7 +269,7 @@ class VideoWriter:
         self.path = Path(path)
         self.fps = fps
         self.frames = 0
-        self._options = {"preset": preset}
+        self._options = {"preset": preset, **COLOUR_TAGS}
         if bit_rate is None:
             self._options["crf"] = str(crf)
         else:

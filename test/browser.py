@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 
 BROWSER_VARIABLE = "SIAMMASK_BROWSER"
@@ -23,12 +25,26 @@ NAMES = (
     "microsoft-edge",
 )
 PATIENCE_S = 60.0
+START = """
+import os, sys
+commands, replies = map(int, sys.argv[1:3])
+os.dup2(commands, 3)  # where a browser expects its pipes
+os.dup2(replies, 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_browser():
     """The program that SIAMMASK_BROWSER names, or one of NAMES on the PATH, or None."""
     named = os.environ.get(BROWSER_VARIABLE)
     return shutil.which(named) if named else next(filter(None, map(shutil.which, NAMES)), None)
+
+
+def _apart(descriptor):
+    """The same file under a number that START does not use."""
+    apart = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 20)
+    os.close(descriptor)
+    return apart
 
 
 class Page:
@@ -46,10 +62,9 @@ class Page:
         self._events = set()
         self._number = 0
         self._buffer = b""
-        commands_in, self._commands = os.pipe()
-        self._replies, replies_out = os.pipe()
-        # The pipes are the descriptors 3 and 4 of the browser.
-        command = ["sh", "-c", f'exec "$@" 3<&{commands_in} 4>&{replies_out}', "sh", program]
+        commands_in, self._commands = map(_apart, os.pipe())
+        self._replies, replies_out = map(_apart, os.pipe())
+        command = [sys.executable, "-c", START, str(commands_in), str(replies_out), program]
         options = [
             "--headless",
             "--no-sandbox",

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -75,13 +77,22 @@ def run(*arguments):
 def test_track_writes_what_is_asked_for(tmp_path, clip, weights, capsys):
     pytest.importorskip("av")
     out = tmp_path / "out"
-    files = ["--output", out / "t.mp4", "--csv", out / "t.csv", "--sheet", out / "t.png"]
+    files = ["--video", out / "t.mp4", "--csv", out / "t.csv", "--sheet", out / "t.png"]
+    files += ["--plot", out / "p.png", "--report", out / "r.html"]
     status = run(
         "track", clip, "--box", BOX, "--label", "brick", "--weights", weights, *files,
         "--masks", out / "masks",
     )  # fmt: skip
     assert status == 0
-    assert f"{FRAMES} frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"{FRAMES} frames" in said
+    names = ["t.mp4", "t.csv", "masks", "t.png", "p.png", "r.html"]
+    assert [line.strip() for line in said.splitlines()[1:]] == [str(out / name) for name in names]
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+    page = (out / "r.html").read_text(encoding="utf-8")
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() in page
+    assert "#1 brick" in page
+    assert cv2.imread(str(out / "p.png")).std() > 10
     with open_video(out / "t.mp4") as video:
         frames = list(video)
     assert len(frames) == FRAMES
@@ -98,6 +109,34 @@ def test_track_writes_what_is_asked_for(tmp_path, clip, weights, capsys):
         labels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         assert labels.shape == (120, 160)
         assert np.count_nonzero(labels) == row.mask_area
+
+
+def test_track_keeps_what_is_done_at_ctrl_c(tmp_path, clip, weights, monkeypatch, capsys):
+    offline = importlib.import_module("siammask_ros.offline")
+    follow = offline.follow
+
+    def press(*arguments, **options):
+        for tracked in follow(*arguments, **options):
+            if tracked.frame.index == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(60)
+            yield tracked
+
+    monkeypatch.setattr(offline, "follow", press)
+    csv = tmp_path / "t.csv"
+    status = run("track", clip, "--box", BOX, "-w", weights, "--csv", csv)
+    assert status == cli.EXIT_INTERRUPTED
+    assert [row.frame for row in read_results(csv)] == [0, 1, 2]
+    said = capsys.readouterr()
+    assert f"  {csv}" in said.out
+    assert "interrupted" in said.err
+
+
+def test_track_names_what_rerun_needs(tmp_path, clip, weights, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "rerun", None)
+    assert run("track", clip, "--box", BOX, "-w", weights, "--rerun", tmp_path / "r.rrd") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "pip install rerun-sdk" in line
 
 
 def test_track_two_targets_and_a_range(tmp_path, clip, weights):

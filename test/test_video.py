@@ -69,6 +69,8 @@ def test_the_file_is_h264_that_players_show(tmp_path):
         context = container.streams.video[0].codec_context
         assert context.name == "h264"
         assert context.pix_fmt == "yuv420p"
+        # BT.601 in limited range: without a word, players take BT.709 for HD.
+        assert (int(context.colorspace), int(context.color_range)) == (6, 1)
 
 
 def test_range_of_frames(tmp_path):
@@ -88,6 +90,15 @@ def test_given_times_are_kept(tmp_path):
             writer.write(grey_frame(100), time_s=time_s)
     with open_video(tmp_path / "slow.mp4") as video:
         assert [frame.time_s for frame in video] == pytest.approx(times)
+
+
+def test_a_bit_rate_is_kept_to(tmp_path):
+    noise = np.random.default_rng(0)
+    with VideoWriter(tmp_path / "rate.mp4", fps=10, bit_rate=80_000) as writer:
+        for _ in range(50):
+            writer.write(noise.integers(0, 256, (120, 160, 3), np.uint8))
+    seconds, bytes_per_second = 5, 10_000
+    assert (tmp_path / "rate.mp4").stat().st_size < 1.5 * seconds * bytes_per_second
 
 
 def test_odd_size_is_extended_by_one_pixel(tmp_path):

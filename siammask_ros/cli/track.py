@@ -17,6 +17,7 @@ from siammask_ros.cli.common import (
     SettingsOption,
     ThreadsOption,
     WeightsOption,
+    complain,
     load_network,
     parse_box,
     set_threads,
@@ -89,6 +90,9 @@ def track(  # noqa: PLR0917 - typer calls it by name
                 shown = with_progress(source, source.frame_count, source.name)
                 for tracked in follow(shown, follower, boxes, labels=labels):
                     outputs.add(tracked)
+        except KeyboardInterrupt:
+            complain("interrupted; the files have the frames until then")
+            raise
         finally:
             if outputs.written:
                 seconds = time.perf_counter() - began
