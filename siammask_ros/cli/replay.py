@@ -184,7 +184,9 @@ def replay(  # noqa: PLR0917 - typer calls it by name
     from siammask_ros.cli.replay_job import NetworkChoice, ReplayJob, TargetChoice
     from siammask_ros.handover import HandoverConfig
     from siammask_ros.outputs import OutputPaths
+    from siammask_ros.presets import PRESETS
     from siammask_ros.replay import ReplayRange
+    from siammask_ros.tracker_config import TrackerConfig, parse_settings
 
     for text in box or ():
         parse_box(text)
@@ -194,6 +196,8 @@ def replay(  # noqa: PLR0917 - typer calls it by name
         ReplayRange(start, stop or None)
         chosen = policy.value if policy else Policy.manual.value
         HandoverConfig(chosen, detection_class, detection_score, detection_iou)
+        known = next(iter(PRESETS)) if preset is Preset.auto else preset.value
+        TrackerConfig.preset(known, **parse_settings(settings or ()))
     choice = TargetChoice(
         boxes=tuple(box or ()),
         labels=tuple(label or ()),
