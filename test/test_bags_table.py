@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import fields
@@ -172,3 +173,22 @@ def test_numbers_survive_pandas(tmp_path):
     write(tmp_path / "out", frames=1)
     assert read_result_bag(tmp_path / "out").stamp_ns.iloc[0] == START_NS
     assert not math.isclose(float(START_NS), START_NS + 200, rel_tol=0, abs_tol=0)
+
+
+def test_documented_examples_run(tmp_path, monkeypatch, capsys):
+    """All of docs/bags.md, one after the other, on a result bag called results."""
+    needs_pandas()
+    write(tmp_path / "results", frames=50)
+    monkeypatch.chdir(tmp_path)
+    page = (REPOSITORY / "docs" / "bags.md").read_text()
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(code, names)  # noqa: S102
+    assert len(names["table"]) == 100
+    assert capsys.readouterr().out.splitlines()[0].split() == names["columns"]
+    assert names["seen"].to_dict() == {2: 1.0}
+    assert names["speed"].median() == pytest.approx(10.0)
+    assert names["losses"].target_id.tolist() == [9]
+    assert names["stamps"].iloc[49 * 2].value == stamp_ns(49)
+    assert names["mask"].sum() == 40
+    assert names["message"].boxes[0].label == "dog"
