@@ -50,7 +50,12 @@ from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_ne
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
 from siammask_ros.ros.pacing import ReplyPacer
-from siammask_ros.ros.parameters import Settings, declare_parameters, read_parameters
+from siammask_ros.ros.parameters import (
+    Settings,
+    declare_parameters,
+    read_parameters,
+    restore_types,
+)
 from siammask_ros.ros.source import ImageSource
 
 if TYPE_CHECKING:
@@ -368,6 +373,7 @@ class SiamMaskNode(LifecycleNode):
             settings = read_parameters(self).changed(values, configured=self._engine is not None)
             self._apply(settings)
         except ValueError as error:
+            restore_types(self)
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 

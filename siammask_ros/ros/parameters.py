@@ -509,6 +509,12 @@ def read_parameters(node: Node) -> Settings:
     )
 
 
+def restore_types(node: Node) -> None:
+    """Describe each parameter by the type that it has: rclpy takes over that of a refused value."""
+    for entry in fields(Settings):
+        node.describe_parameter(entry.name).type = node.get_parameter(entry.name).type_.value
+
+
 def typed_value(entry: Field[Any], value: Any) -> Any:
     """A parameter's value as `Settings` holds it; a whole number will do for any number.
 

@@ -339,6 +339,8 @@ def test_a_change_that_is_refused_says_why_and_changes_nothing(tracking, node, v
     assert node.settings == before
     assert node._engine.tracker is tracker
     assert node.get_parameter("publish_markers").value is True
+    for name in values:
+        assert node.describe_parameter(name).type == node.get_parameter(name).type_.value
 
 
 def test_a_whole_number_will_do_for_a_number(tracking, node):
