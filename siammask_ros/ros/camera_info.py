@@ -78,7 +78,7 @@ class Sight:
         # The centre of the first pixel is the middle of those that were put together.
         full = points * binning + (binning - 1) / 2 + np.asarray(self.offset_xy)
         straight = self._without_distortion(full)
-        if not (self.is_fisheye or self.distortion.any()):
+        if not len(points) or not (self.is_fisheye or self.distortion.any()):
             return straight
         bent = self._undistorted(full)
         error_px = np.linalg.norm(self._seen_at(bent) - full, axis=1)

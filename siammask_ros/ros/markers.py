@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -102,6 +103,8 @@ def markers(
     lifetime = Duration(seconds=lifetime_s).to_msg()
     text_m = distance_m * TEXT_HEIGHT_PER_DISTANCE
     array = [Marker(header=header, action=Marker.DELETEALL)]
+    entries = list(entries)
+    points = iter(_on_plane(sight.directions(_image_points(entries, places)), distance_m))
     for entry in entries:
         red, green, blue = state_rgb(entry.result.status)
         common = {
@@ -112,7 +115,7 @@ def markers(
             "lifetime": lifetime,
         }
         if entry.result.result is not None:
-            corners = _on_plane(sight.directions(entry.result.result.corners), distance_m)
+            corners = list(itertools.islice(points, len(entry.result.result.corners)))
             outline = Marker(
                 ns=OUTLINE_NAMESPACE,
                 type=Marker.LINE_STRIP,
@@ -126,13 +129,25 @@ def markers(
             text = Marker(
                 ns=LABEL_NAMESPACE, type=Marker.TEXT_VIEW_FACING, text=caption(entry), **common
             )
-            direction = sight.directions(np.array([places[entry.target_id]]))
-            (text.pose.position,) = _on_plane(direction, distance_m)
+            text.pose.position = next(points)
             text.pose.position.y -= TEXT_RISE * text_m
             text.pose.orientation.w = 1.0
             text.scale.z = text_m
             array.append(text)
     return MarkerArray(markers=array)
+
+
+def _image_points(
+    entries: Iterable[TargetEntry], places: Mapping[int, ImagePoint]
+) -> NDArray[np.float64]:
+    """(N, 2): of each target the corners it has, then the place of its caption if it has one."""
+    points: list[ImagePoint] = []
+    for entry in entries:
+        if entry.result.result is not None:
+            points += entry.result.result.corners.tolist()
+        if entry.target_id in places:
+            points.append(places[entry.target_id])
+    return np.array(points, dtype=np.float64).reshape(-1, 2)
 
 
 def _top_middle(corners: NDArray[np.floating]) -> ImagePoint:

@@ -241,6 +241,22 @@ def test_what_is_gone_is_removed_and_a_lost_target_keeps_its_text_in_its_last_pl
     assert take() == set()
 
 
+def test_each_target_has_its_own_points():
+    """Some without a box, some without a place, with a distortion, and none at all."""
+    sight = calibrated_sight(camera_info(BROWN))
+    entries = [seen(1, CORNERS + 40), unseen(2), unseen(4), seen(9, CORNERS)]
+    array = drawn(entries, sight, places={2: (50.0, 60.0), 9: (130.0, 60.0)})
+    assert [(marker.ns, marker.id) for marker in array[1:]] == [
+        ("outline", 1), ("label", 2), ("outline", 9), ("label", 9),
+    ]  # fmt: skip
+    for marker, pixels in ((array[1], CORNERS + 40), (array[3], CORNERS)):
+        for point, pixel in zip(marker.points, pixels, strict=False):
+            assert brown_pixel(point.x, point.y, point.z) == pytest.approx(pixel, abs=0.01)
+    text = array[2].pose.position
+    assert brown_pixel(text.x, text.y + 0.075, text.z) == pytest.approx((50.0, 60.0), abs=0.01)
+    assert len(drawn([], sight)) == 1
+
+
 # --- In which colour
 
 DICHROMACY = {  # Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB
