@@ -11,7 +11,7 @@ from ros_graph import SIZE_WH, TARGET_BOX
 from sensor_msgs.msg import CameraInfo
 from visualization_msgs.msg import MarkerArray
 
-from siammask_ros.ros.camera_info import camera_info_topic
+from siammask_ros.ros.camera_info import SIZES_KEPT, CameraInfoSource, camera_info_topic
 
 
 def values_of(status):
@@ -92,6 +92,57 @@ def test_calibration_can_be_left_alone(make_tracker, make_client):
     client.diagnostics("camera", lambda s: values_of(s)["camera_info"] == words)
     kinds = [subscription.msg_type for subscription in node.subscriptions]
     assert CameraInfo not in kinds
+
+
+class Subscriber:
+    """A node whose only subscription is driven by hand."""
+
+    def create_subscription(self, kind, topic, callback, qos):
+        assert (kind, topic) == (CameraInfo, "/camera/camera_info")
+        self.send = callback
+        return self
+
+    def destroy_subscription(self, subscription):
+        del self.send
+
+
+def calibration(width, height, focal_px):
+    info = CameraInfo(width=width, height=height)
+    info.k = [focal_px, 0.0, 0.0, 0.0, focal_px, 0.0, 0.0, 0.0, 1.0]
+    info.p = [focal_px / 2, 0.0, 0.0, 0.0, 0.0, focal_px / 2, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    return info
+
+
+def test_the_latest_calibration_of_the_image_s_size_counts():
+    node = Subscriber()
+    source = CameraInfoSource(node, "/camera/camera_info", "/camera/image_raw")
+    guess = source.sight((640, 480), 90.0)
+    assert guess.matrix[0, 0] == pytest.approx(320.0)
+    node.send(calibration(640, 480, 100.0))
+    node.send(calibration(640, 480, 200.0))
+    node.send(calibration(320, 240, 50.0))
+    assert source.sight((640, 480), 90.0).matrix[0, 0] == 200.0
+    assert source.sight((320, 240), 90.0).matrix[0, 0] == 50.0
+    assert source.explain((320, 240)) == "/camera/camera_info"
+    assert source.explain((64, 48)) == (
+        "not used: /camera/camera_info is of images of 320x240, these have 64x48"
+    )
+    node.send(calibration(640, 480, 0.0))
+    assert source.sight((640, 480), 90.0).matrix[0, 0] == pytest.approx(320.0)
+    assert "not calibrated" in source.explain((640, 480))
+    for width in range(1, 100):  # a publisher that makes sizes up
+        node.send(calibration(width, 480, 10.0))
+    assert len(source._latest) == SIZES_KEPT
+    source.destroy()
+    source.destroy()
+
+
+def test_rectified_images_are_known_by_their_name():
+    node = Subscriber()
+    source = CameraInfoSource(node, "/camera/camera_info", "/camera/image_rect")
+    node.send(calibration(640, 480, 100.0))
+    assert source.sight((640, 480), 90.0).matrix[0, 0] == 50.0
+    assert source.explain((640, 480)) == "/camera/camera_info, rectified"
 
 
 class Resolver:

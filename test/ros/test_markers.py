@@ -303,8 +303,37 @@ def test_colour_is_that_of_the_state_whatever_the_id():
 # --- Foxglove
 
 
-@pytest.fixture
-def foxglove():
+def foxglove_double():
+    """Messages with the fields of foxglove_msgs 3, for where it is not installed."""
+
+    def kind(name, *fields, **constants):
+        def make(self, **given):
+            assert set(given) <= set(fields)
+            empty = {field: [] for field in ("points", "texts") if field in fields}
+            SimpleNamespace.__init__(self, **{**dict.fromkeys(fields), **empty, **given})
+
+        return type(name, (SimpleNamespace,), {"__init__": make, **constants})
+
+    return SimpleNamespace(
+        Color=kind("Color", "r", "g", "b", "a"),
+        Point2=kind("Point2", "x", "y"),
+        ImageAnnotations=kind("ImageAnnotations", "timestamp", "circles", "points", "texts"),
+        PointsAnnotation=kind(
+            *("PointsAnnotation", "timestamp", "type", "points", "outline_color"),
+            *("outline_colors", "fill_color", "thickness"),
+            LINE_LOOP=2,
+        ),
+        TextAnnotation=kind(
+            *("TextAnnotation", "timestamp", "position", "text", "font_size", "text_color"),
+            "background_color",
+        ),
+    )
+
+
+@pytest.fixture(params=["installed", "double"])
+def foxglove(request):
+    if request.param == "double":
+        return foxglove_double()
     messages = foxglove_messages()
     if messages is None:
         pytest.skip("foxglove_msgs is not installed here")
