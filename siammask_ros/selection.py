@@ -64,6 +64,7 @@ class Selection:
         box: the drawn box in pixels of the image; None without.
         frozen: the picture stands still on request.
         message: the last word to the person.
+        notice: what is missing now, such as images; empty if nothing is.
     """
 
     live: LiveImage | None = None
@@ -71,6 +72,7 @@ class Selection:
     box: Box | None = None
     frozen: bool = False
     message: str = ""
+    notice: str = ""
     _corner_xy: tuple[float, float] | None = None
 
     @property
@@ -150,7 +152,7 @@ def draw_selection(selection: Selection) -> Image:
     """The view: image, box, what was said last, and a line of help below."""
     if selection.live is None:
         view: Image = np.full((240, 640, 3), BACKGROUND, np.uint8)
-        draw_tag(view, selection.message or "waiting for an image", (8, 120), BACKGROUND)
+        _draw_texts(view, selection, "waiting for an image")
         return view
     scale = selection.view_scale
     image_bgr = selection.live.image_bgr
@@ -163,9 +165,19 @@ def draw_selection(selection: Selection) -> Image:
     state = f"id {name}" + (", frozen" if selection.frozen else "")
     height, width = view.shape[:2]
     draw_tag(view, state, (0, 0), BACKGROUND)
-    if selection.message:
-        draw_tag(view, selection.message, (0, height), BACKGROUND)
+    _draw_texts(view, selection)
     return np.vstack([view, _help_line(width, height)])
+
+
+def _draw_texts(view: Image, selection: Selection, otherwise: str = "") -> None:
+    """What is missing and what was said last, at the bottom of the view."""
+    height, width = view.shape[:2]
+    texts = [selection.notice, selection.message]
+    lines = [line for text in texts if text for line in _broken(text, " ", width, height)]
+    line_height = tag_size(HELP, text_scale(height))[1]
+    for number, line in enumerate(reversed(lines or [otherwise])):
+        if line:
+            draw_tag(view, line, (0, height - number * line_height), BACKGROUND)
 
 
 def _draw_box(view: Image, box: Box, scale: float, target_id: int) -> None:
@@ -178,13 +190,19 @@ def _draw_box(view: Image, box: Box, scale: float, target_id: int) -> None:
 
 def _help_line(width: int, view_height: int) -> Image:
     """The keys, on a strip as wide as the view; broken into as many lines as that takes."""
-    lines = [""]
-    for part in HELP.split("  "):
-        longer = f"{lines[-1]}  {part}".strip()
-        fits = tag_size(longer, text_scale(view_height))[0] <= width
-        lines = [*lines[:-1], longer] if fits or not lines[-1] else [*lines, part]
+    lines = _broken(HELP, "  ", width, view_height)
     line_height = tag_size(HELP, text_scale(view_height))[1]
     strip: Image = np.full((view_height, width, 3), BACKGROUND, np.uint8)
     for number, line in enumerate(lines, start=1):
         draw_tag(strip, line, (0, number * line_height), BACKGROUND)
     return strip[: len(lines) * line_height]
+
+
+def _broken(text: str, separator: str, width: int, view_height: int) -> list[str]:
+    """A text in lines that are not wider than a view, where its words allow that."""
+    lines = [""]
+    for part in text.split(separator):
+        longer = f"{lines[-1]}{separator}{part}" if lines[-1] else part
+        fits = tag_size(longer, text_scale(view_height))[0] <= width
+        lines = [*lines[:-1], longer] if fits or not lines[-1] else [*lines, part]
+    return lines

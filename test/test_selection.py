@@ -155,3 +155,19 @@ def test_the_view_shows_the_box_the_message_and_the_help(selection):
     assert (draw_selection(selection) != with_box).any()
     assert all(word in HELP for word in ("Enter", "Esc", "1-9", "q: quit", "freeze"))
     assert (selection.live.image_bgr == 90).all()
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_long_texts_are_broken_into_lines(selection, has_image):
+    selection = selection if has_image else Selection()
+    plain = draw_selection(selection)
+
+    def rows_changed(notice, message):
+        selection.notice, selection.message = notice, message
+        view = draw_selection(selection)
+        changed = np.argwhere((view != plain).any(axis=2))
+        return np.ptp(changed[:, 0])
+
+    short = rows_changed("", "refused")
+    assert rows_changed("no image", "refused") > 1.5 * short
+    assert rows_changed("", "refused: " + "the reason is long " * 12) > 2.5 * short

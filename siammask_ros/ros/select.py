@@ -7,6 +7,7 @@ The box goes to the tracker with the stamp of the image that it was drawn on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -42,6 +43,10 @@ from siammask_ros.selection import (
 COMPRESSED_SUFFIX = "/compressed"
 WINDOW_TITLE = "siammask select"
 POLL_MS = 15
+ASCII_END = 128
+KEY_MASK = 0xFFFF
+KEYPAD_KEYS = {0xFF8D: 13, **{0xFFB0 + digit: ord(str(digit)) for digit in range(10)}}
+"""Enter and the digits of the keypad, by their X11 names; Qt reports them as characters."""
 SPIN_S = 0.005
 MOUSE_ACTIONS = {
     cv2.EVENT_LBUTTONDOWN: MouseAction.PRESS,
@@ -130,16 +135,32 @@ class OpenCvWindow:
 
     def poll(self) -> int:
         """The key of the next few milliseconds, or -1."""
-        return int(cv2.waitKey(POLL_MS))
+        return ascii_code(cv2.waitKeyEx(POLL_MS))
 
     @property
     def is_open(self) -> bool:
         """The person has not closed it."""
-        return bool(cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0)
+        with contextlib.suppress(cv2.error):  # some backends have forgotten a closed window
+            return bool(cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0)
+        return False
 
     def close(self) -> None:
         """Disappear."""
-        cv2.destroyWindow(self._title)
+        if self.is_open:
+            cv2.destroyWindow(self._title)
+
+
+def ascii_code(key: int) -> int:
+    """The character of a key as OpenCV's backends report it, in lower case, or -1 for any other.
+
+    The low byte alone would take Insert for "c" and Page Up for "U".
+    """
+    if key < 0:
+        return -1
+    key &= KEY_MASK  # without the modifiers that GTK adds
+    if key in KEYPAD_KEYS:
+        return KEYPAD_KEYS[key]
+    return ord(chr(key).lower()) if key < ASCII_END else -1
 
 
 def require_windows() -> None:
@@ -176,6 +197,8 @@ class TargetSelector:
         self._executor.add_node(node)
         self._source: ImageSource | None = None
         self._answer: Any = None
+        self._asked_s = 0.0
+        self._fault = ""
         self._has_changed = True
 
     def set_box(self, box: Box, stamp_ns: int = 0) -> SetTargets.Response:
@@ -229,14 +252,21 @@ class TargetSelector:
         if code < 0:
             return window.is_open
         self._has_changed = True
-        command = self.selection.key(code & 0xFF)
+        command = self.selection.key(code)
         if command is Command.SUBMIT and self._answer is None:
-            live, box = self.selection.live, self.selection.box
-            assert live is not None
-            assert box is not None
-            self._submit(box, live.stamp_ns)
-            self.selection.message = "asking the tracker"
+            self._ask()
         return command is not Command.QUIT
+
+    def _ask(self) -> None:
+        """Hand the drawn box in; the answer is taken when it comes."""
+        live, box = self.selection.live, self.selection.box
+        assert live is not None
+        assert box is not None
+        if not self._client.service_is_ready():
+            self.selection.message = f"no service {self._client.srv_name}: is the tracker running?"
+            return
+        self._submit(box, live.stamp_ns)
+        self.selection.message = "asking the tracker"
 
     def _submit(self, box: Box, stamp_ns: int) -> None:
         target = TargetBox(id=self.selection.target_id, label=self.options.label)
@@ -248,9 +278,18 @@ class TargetSelector:
             replace=self.options.replace,
         )
         self._answer = self._client.call_async(request)
+        self._asked_s = time.monotonic()
 
     def _take_answer(self) -> None:
-        if self._answer is None or not self._answer.done():
+        if self._answer is None:
+            return
+        if not self._answer.done():
+            if time.monotonic() - self._asked_s > self.options.timeout_s:
+                self._client.remove_pending_request(self._answer)
+                self._answer = None
+                text = f"no answer from {self._client.srv_name} ({self.options.timeout_s:g} s)"
+                self.selection.answered(success=False, message=text)
+                self._has_changed = True
             return
         response, self._answer = self._answer.result(), None
         self.accepted += response.success
@@ -258,15 +297,13 @@ class TargetSelector:
         self._has_changed = True
 
     def _tell_what_is_missing(self) -> None:
-        """While there is nothing to see, or nobody to ask, say so."""
-        if self.selection.live is None and self._source is not None:
-            text = self._source.explain_silence() or f"waiting for {self._source.topic}"
-        elif self._answer is not None and not self._client.service_is_ready():
-            text = f"waiting for {self._client.srv_name}"
-        else:
-            return
-        self._has_changed |= text != self.selection.message
-        self.selection.message = text
+        """While no images come that can be shown, say why."""
+        assert self._source is not None
+        text = self._source.explain_silence() or self._fault
+        if self.selection.live is None:
+            text = text or f"waiting for {self._source.topic}"
+        self._has_changed |= text != self.selection.notice
+        self.selection.notice = text
 
     def _on_mouse(self, action: MouseAction, x: int, y: int) -> None:
         self.selection.mouse(action, x, y)
@@ -279,11 +316,10 @@ class TargetSelector:
         try:
             image_bgr = decode(message)
         except ImageError as error:
-            self.selection.message = f"image not usable: {error}"
+            self._fault = f"image not usable: {error}"
             return
+        self._fault = ""
         live = LiveImage(image_bgr, stamp_to_ns(message.header.stamp))
-        if self.selection.live is None:
-            self.selection.message = ""
         self._has_changed |= self.selection.offer(live)
 
     def _subscribe(self, topic: str) -> None:

@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import cv2
 import pytest
 import rclpy
+from rclpy.task import Future
 from ros_graph import SIZE_WH, picture
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 
 from siammask_ros.geometry import Box
 from siammask_ros.ros import select as module
@@ -22,6 +23,7 @@ from siammask_ros.ros.select import (
     SelectionError,
     SelectOptions,
     TargetSelector,
+    ascii_code,
     require_windows,
 )
 from siammask_ros.selection import MouseAction
@@ -133,6 +135,71 @@ def test_a_refusal_is_shown_and_the_box_stays(client, make_selector):
     assert selector.selection.box == Box(40, 30, 50, 40)
 
 
+def test_what_goes_wrong_while_drawing_is_said(client, make_selector):
+    """The camera falls silent, the tracker is not there, and then it does not answer."""
+    selector = make_selector(image="image", timeout_s=0.3)
+    real = selector._client
+    answer = Future()
+
+    def arrive(window):
+        client.process()
+        return -1 if selector.selection.live else None
+
+    def draw(window):
+        selector._client = SimpleNamespace(service_is_ready=lambda: False, srv_name="/set_targets")
+        window.drag((40, 30), (90, 70))
+        return ENTER
+
+    def absent(window):
+        assert selector.selection.message == "no service /set_targets: is the tracker running?"
+        selector._client = SimpleNamespace(
+            service_is_ready=lambda: True, srv_name="/set_targets",
+            call_async=lambda request: answer, remove_pending_request=lambda _: answer.cancel(),
+        )  # fmt: skip
+        return ENTER
+
+    def unanswered(window):
+        if selector.selection.message == "asking the tracker":
+            return None
+        assert selector.selection.message == "no answer from /set_targets (0.3 s)"
+        assert answer.cancelled()
+        assert selector.selection.box == Box(40, 30, 50, 40)
+        selector._client = real
+        return ENTER
+
+    def accepted(window):
+        return -1 if selector.accepted else None
+
+    def silent(window):
+        return -1 if "no image for more than 3 s" in selector.selection.notice else None
+
+    def again(window):
+        client.process()
+        return -1 if not selector.selection.notice else None
+
+    window = FakeWindow(arrive, draw, absent, unanswered, accepted, silent, again)
+    assert selector.run(window) == 1
+
+
+def test_an_image_that_cannot_be_shown_is_said(client, make_selector):
+    selector = make_selector(image="image")
+
+    def arrive(window):
+        client.process()
+        return -1 if selector.selection.live else None
+
+    def broken(window):
+        message = Image(height=4, width=4, step=1, encoding="bgr8")
+        client.send(message=message)
+        return -1 if "image not usable" in selector.selection.notice else None
+
+    def mended(window):
+        client.process()
+        return -1 if not selector.selection.notice else None
+
+    selector.run(FakeWindow(arrive, broken, mended))
+
+
 def test_a_window_that_is_closed_ends_it(client, make_selector):
     window = FakeWindow(lambda _: None)
     window.is_open = False
@@ -146,7 +213,7 @@ def test_compressed_images_and_reasons_for_silence(make_client, make_selector):
     data = cv2.imencode(".jpg", picture(0))[1].tobytes()
 
     def waiting(window):
-        return -1 if "waiting for /jpeg/image/compressed" in selector.selection.message else None
+        return -1 if "waiting for /jpeg/image/compressed" in selector.selection.notice else None
 
     def arrive(window):
         message = CompressedImage(format="jpeg")
@@ -158,7 +225,7 @@ def test_compressed_images_and_reasons_for_silence(make_client, make_selector):
     selector.run(FakeWindow(waiting, arrive))
     assert selector.selection.live.stamp_ns == 77
     assert selector.selection.live.image_bgr.shape == (SIZE_WH[1], SIZE_WH[0], 3)
-    assert selector.selection.message == ""
+    assert selector.selection.notice == ""
 
 
 def test_the_topic_is_the_one_the_tracker_reports(client, make_selector):
@@ -209,7 +276,7 @@ def test_the_window_reports_the_left_button(monkeypatch):
         namedWindow=lambda title, flags: calls.update(opened=title),
         setMouseCallback=lambda title, report: calls.update(report=report),
         imshow=lambda title, view: calls.update(view=view),
-        waitKey=lambda wait_ms: ENTER,
+        waitKeyEx=lambda wait_ms: ENTER, error=cv2.error,
         getWindowProperty=lambda title, name: 1.0,
         destroyWindow=lambda title: calls.update(closed=title),
         WINDOW_AUTOSIZE=1, WINDOW_GUI_NORMAL=16, WND_PROP_VISIBLE=4,
@@ -228,3 +295,38 @@ def test_the_window_reports_the_left_button(monkeypatch):
     assert (window.poll(), window.is_open) == (ENTER, True)
     window.close()
     assert calls["opened"] == calls["closed"] == "draw"
+
+
+def test_a_window_that_the_backend_has_forgotten_is_closed(monkeypatch):
+    def forgotten(title, name):
+        raise cv2.error("NULL guiReceiver (please create a window)")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    double = SimpleNamespace(
+        getBuildInformation=lambda: "  GUI:     QT5\n",
+        getWindowProperty=forgotten,
+        destroyWindow=lambda title: pytest.fail("it is gone already"),
+        error=cv2.error, WND_PROP_VISIBLE=4,
+    )  # fmt: skip
+    monkeypatch.setattr(module, "cv2", double)
+    window = OpenCvWindow("draw")
+    assert not window.is_open
+    window.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        (-1, -1),
+        (ord("q"), ord("q")),
+        (ord("Q"), ord("q")),
+        (0xFF8D, ENTER),  # Enter and 7 of the keypad in GTK
+        (0xFFB7, ord("7")),
+        (0x100000 | ord("f"), ord("f")),  # with Num Lock, in GTK
+        (0xFF63, -1),  # Insert, whose low byte is that of c
+        (0xFFE1, -1),  # Shift
+        (0x250000, 0),  # an arrow in Windows
+    ],
+)
+def test_keys_are_characters_or_nothing(key, code):
+    assert ascii_code(key) == code
