@@ -45,6 +45,8 @@ CHANGED_DEFAULTS = {"processing": "every_frame", "use_sim_time": "true"}
 """Of the tracker's arguments, which are all taken."""
 
 POLL_PERIOD_S = 0.5
+LAST_MESSAGES_MS = "10000"
+"""How long the player stays for messages that are still on their way when the bag ends."""
 
 
 def tracker_launch() -> ModuleType:
@@ -111,14 +113,15 @@ def play_command(values: dict[str, str], tracker_file: ModuleType) -> list[str]:
         raise ValueError(f"bag:={values['bag']}: there is no such file or folder")
     if bag.suffix == ".bag":
         raise ValueError(f"bag:={bag}: ros2 bag plays no ROS 1 bags; siammask replay reads them")
-    command = ["ros2", "bag", "play", str(bag)]
+    command = ["ros2", "bag", "play", str(bag), "--wait-for-all-acked", LAST_MESSAGES_MS]
     for option, name, least in (
         ("--clock", "clock", 0.0),
         ("--rate", "rate", 0.0),
         ("--start-offset", "start", None),
         ("--delay", "delay", None),
     ):
-        command += [option, str(number(name, values[name], above=least))]
+        value = number(name, values[name], above=least)
+        command += [option, str(value)] if value > 0 else []  # ros2 bag takes no --delay 0
     if tracker_file.is_true("loop", values["loop"]):
         command.append("--loop")
     topics = values["topics"].split()

@@ -243,16 +243,16 @@ def test_replay_processes_every_frame_by_the_bag_s_time(replay_file, bag):
         "weights": "a.pth", "processing": "every_frame", "autostart": True, "use_sim_time": True,
     }  # fmt: skip
     assert player_of(actions).cmd == [
-        *("ros2", "bag", "play", bag, "--clock", "100.0", "--rate", "1.0"),
-        *("--start-offset", "0.0", "--delay", "1.0"),
+        *("ros2", "bag", "play", bag, "--wait-for-all-acked", "10000"),
+        *("--clock", "100.0", "--rate", "1.0", "--delay", "1.0"),
     ]
 
 
 def test_options_of_the_player(replay_file, bag):
     actions = replayed(replay_file, bag=bag, rate="0.5", start="3", loop="true", clock="200",
                        delay="0", topics="/camera/image_raw  /tf", rviz="true")  # fmt: skip
-    assert player_of(actions).cmd[4:] == [
-        *("--clock", "200.0", "--rate", "0.5", "--start-offset", "3.0", "--delay", "0.0"),
+    assert player_of(actions).cmd[6:] == [
+        *("--clock", "200.0", "--rate", "0.5", "--start-offset", "3.0"),
         *("--loop", "--topics", "/camera/image_raw", "/tf"),
     ]
     assert "rviz2" in [getattr(action, "executable", "") for action in actions]
