@@ -93,6 +93,11 @@ def target_name(target_id: int, label: str) -> str:
     return f"#{target_id} {label}".rstrip()
 
 
+def counted(number: int, what: str) -> str:
+    """`1 frame`, `2 frames`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def _column() -> array[float]:
     return array("d")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from siammask_ros.files import write_whole
-from siammask_ros.history import History, target_name
+from siammask_ros.history import History, counted, target_name
 from siammask_ros.plots import png
 from siammask_ros.report_video import ReportVideo
 from siammask_ros.run_plots import run_figure, state_colour
@@ -240,18 +240,14 @@ def _summary_line(history: History, summaries: Sequence[TargetSummary]) -> str:
     losses = sum(summary.losses for summary in summaries)
     returns = sum(summary.returns for summary in summaries)
     words = [
-        _count(history.frames, "frame"),
+        counted(history.frames, "frame"),
         f"{history.last_time_s - history.first_time_s:.1f} s",
         f"{width} &times; {height} pixels",
-        _count(len(summaries), "target"),
-        f"lost {_count(losses, 'time')}",
-        f"found again {_count(returns, 'time')}",
+        counted(len(summaries), "target"),
+        f"lost {counted(losses, 'time')}",
+        f"found again {counted(returns, 'time')}",
     ]
     return ", ".join(words)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _video(report: Report) -> str:
@@ -348,7 +344,7 @@ def _chart(report: Report, summaries: Sequence[TargetSummary]) -> str:
         return "<p>No target was given.</p>"
     told = "; ".join(
         f"{target_name(summary.target_id, summary.label)}: median confidence "
-        f"{summary.median_confidence:.2f}, lost {_count(summary.losses, 'time')}"
+        f"{summary.median_confidence:.2f}, lost {counted(summary.losses, 'time')}"
         for summary in summaries
     )
     about = f"States, confidence, size, angle and path of each target over time. {told}."

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
     from siammask_ros.history import History, TargetCourse
 
-MOST_TARGETS = len(COLOURS)
+
+def state_colour(state: TargetStatus) -> str:
+    """The colour of a state, as matplotlib and HTML write it."""
+    blue, green, red = STATE_COLOURS[state]
+    return f"#{red:02x}{green:02x}{blue:02x}"
+
+
+LINE_COLOURS = sorted(COLOURS, key=lambda colour: colour in set(map(state_colour, TargetStatus)))
+"""Of the targets in turn; those that are also a state's come last."""
+MOST_TARGETS = len(LINE_COLOURS)
 """Lines in one chart that are told apart."""
 _WIDTH, _PANEL_HEIGHT, _STRIP_HEIGHT = 10.0, 1.75, 0.26
 """Inches: of the chart, of a panel, and of one target's strip of states."""
@@ -116,7 +125,7 @@ def _lines(history: History) -> list[_Line]:
     """The targets to draw, by rising id."""
     longest = sorted(history.courses.values(), key=lambda course: -len(course.orders))
     chosen = sorted(longest[:MOST_TARGETS], key=lambda course: course.target_id)
-    return [_Line(course, colour) for course, colour in zip(chosen, COLOURS, strict=False)]
+    return [_Line(course, colour) for course, colour in zip(chosen, LINE_COLOURS, strict=False)]
 
 
 def _range_s(lines: Sequence[_Line]) -> tuple[float, float]:
@@ -236,12 +245,6 @@ def _state_patches() -> list[Patch]:
     from matplotlib.patches import Patch  # noqa: PLC0415 - as in plots
 
     return [Patch(color=state_colour(state), label=state.name) for state in TargetStatus]
-
-
-def state_colour(state: TargetStatus) -> str:
-    """The colour of a state, as matplotlib and HTML write it."""
-    blue, green, red = STATE_COLOURS[state]
-    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def _short(name: str) -> str:

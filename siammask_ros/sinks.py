@@ -25,7 +25,7 @@ from siammask_ros.drawing import (
     plain_text,
 )
 from siammask_ros.files import PartialFile
-from siammask_ros.history import History, StateChange, StateWatch
+from siammask_ros.history import History, StateChange, StateWatch, counted
 from siammask_ros.pictures import encode_png, write_png
 from siammask_ros.plots import write_chart
 from siammask_ros.results import ResultsWriter, targets_caption
@@ -335,8 +335,8 @@ class SheetSink(FileSink):
         return True
 
     def _subtitle(self, shown: int) -> str:
-        words = [f"{self._even.count} frames", f"{self._losses} times lost"]
-        words.append(f"{self._returns} times found again")
+        words = [counted(self._even.count, "frame"), f"lost {counted(self._losses, 'time')}"]
+        words.append(f"found again {counted(self._returns, 'time')}")
         if shown < self._moments.count:
             words.append(f"{shown} of {self._moments.count} such moments are shown")
         return ", ".join(words)
