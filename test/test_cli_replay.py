@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_bags import BOX, TinyBag, camera_bag, cut, log_ns, stamp_ns
+from tiny_bags import BOX, IMAGES, TinyBag, camera_bag, cut, log_ns, stamp_ns
 
 from siammask_ros import cli
 from siammask_ros.bags.reader import open_bag
@@ -117,10 +117,11 @@ def test_other_files(replay, bag, tmp_path, capsys):
     assert [(row.clip, row.frame) for row in rows] == [("bag", n) for n in range(FRAMES)]
 
 
+@pytest.mark.parametrize("compression", ["none", "zstd"])
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_the_same_bag_gives_the_same_bytes(replay, bag, tmp_path, storage):
+def test_the_same_bag_gives_the_same_bytes(replay, bag, tmp_path, storage, compression):
     for name in ("one", "two"):
-        options = ["--storage", storage, "--overlay", "--copy", "/notes"]
+        options = ["--storage", storage, "--compression", compression, "--copy", "/notes"]
         assert replay(bag, "-o", name, *options) == 0
     files = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(files) == 3
@@ -224,6 +225,12 @@ def test_results_of_something_else_are_not_up_to_date(
     capsys.readouterr()
     assert replay(bag, *options, weights=own) == 1
     assert "bag_tracked exists and is not of this bag" in capsys.readouterr().err
+
+
+def test_the_bag_itself_is_never_replaced(replay, bag, capsys):
+    assert replay(bag, "-o", bag, "--force") == 1
+    assert f"{bag} is the bag itself" in complaint(capsys)
+    assert len(messages_of(bag)[IMAGES]) == FRAMES
 
 
 def test_an_existing_file_is_refused(replay, bag, tmp_path, capsys):
@@ -347,7 +354,7 @@ def test_an_unknown_type_is_named(replay, tmp_path, capsys):
     bag.add("/thing", log_ns(0), "my_msgs/msg/Thing", bag.make("my_msgs/msg/Thing", value=3))
     path = bag.write(tmp_path / "bag", storage="sqlite3")
     with closing(sqlite3.connect(path / "bag.db3")) as database, database:
-        database.execute("UPDATE message_definitions SET encoded_message_definition = '%'")
+        database.execute("UPDATE message_definitions SET encoded_message_definition = ''")
     assert replay(path, "--copy", "/thing") == 1
     assert "the type of topic /thing, my_msgs/msg/Thing, is unknown" in complaint(capsys)
 
@@ -393,7 +400,8 @@ def in_a_process(arguments, folder, weights, *, before=""):
 def test_a_full_disk_leaves_nothing(tmp_path, bag, weights, storage):
     # No file may grow beyond this, as if the disk ended there.
     before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"
-    process = in_a_process([bag, "--storage", storage], tmp_path, weights, before=before)
+    options = ["--storage", storage, "--compression", "none"]
+    process = in_a_process([bag, *options], tmp_path, weights, before=before)
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, said
     (line,) = said.strip().splitlines()

@@ -148,6 +148,8 @@ def types_of(topic: BagTopic) -> Typesdict:
     """The types that a topic's definition defines; none if it cannot be understood."""
     from rosbags.typesys import TypesysError, get_types_from_idl, get_types_from_msg
 
+    if not topic.definition:
+        return {}
     try:
         if topic.definition_format == ROS2MSG:
             return get_types_from_msg(topic.definition, topic.type_name)

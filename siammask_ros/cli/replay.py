@@ -75,6 +75,7 @@ class StorageKind(str, Enum):
 class Compression(str, Enum):
     """Compressions of the result bag."""
 
+    auto = "auto"
     none = "none"
     zstd = "zstd"
 
@@ -149,8 +150,9 @@ def replay(  # noqa: PLR0917 - typer calls it by name
         StorageKind, typer.Option("--storage", help="Format of the result bag.")
     ] = StorageKind.mcap,
     compression: Annotated[
-        Compression, typer.Option("--compression", help="Of the result bag.")
-    ] = Compression.none,
+        Compression,
+        typer.Option("--compression", help="Of the result bag; auto: zstd in MCAP, else none."),
+    ] = Compression.auto,
     overlay: Annotated[  # noqa: FBT002
         bool, typer.Option("--overlay", help="Also write images with the results drawn on them.")
     ] = False,
@@ -225,7 +227,7 @@ def replay(  # noqa: PLR0917 - typer calls it by name
             stop=stop,
             copy=tuple(copy or ()),
             storage=storage.value,
-            compression=None if compression is Compression.none else compression.value,
+            compression=compression.value,
             overlay=overlay,
             force=force,
         )

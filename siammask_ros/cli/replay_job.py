@@ -30,6 +30,10 @@ RECORD = "replay.json"
 SAMPLE_BYTES = 1 << 16
 """Of a bag's files beginning and end are compared, of this size, and the length."""
 AUTO, REQUESTS, DETECTIONS, BOTH = "auto", "requests", "detections", "both"
+"""Values of `--from-bag`."""
+NO_COMPRESSION = "none"
+USUAL_COMPRESSION = {"mcap": "zstd", "sqlite3": None}
+"""What `--compression auto` means: SQLite has none of its own, players need a plugin for it."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class ReplayJob:
         topic: its images; empty: the only ones.
         start, stop: first image, and the one before which to end; 0: the end.
         copy: topics whose messages come into the result bag.
-        storage, compression, overlay: of the result bag.
+        storage, overlay: of the result bag.
+        compression: of the result bag: zstd, none, or auto, see `USUAL_COMPRESSION`.
         force: replace results that are there.
     """
 
@@ -97,7 +102,7 @@ class ReplayJob:
     stop: int = 0
     copy: tuple[str, ...] = ()
     storage: str = "mcap"
-    compression: str | None = None
+    compression: str = AUTO
     overlay: bool = False
     force: bool = False
 
@@ -166,6 +171,8 @@ def run_job(job: ReplayJob, watcher: Watcher) -> Outcome:
     from siammask_ros.bags.reader import open_bag
 
     outcome = Outcome(job.bag)
+    if job.output.exists() and job.bag.exists() and job.output.samefile(job.bag):
+        raise ValueError(f"{job.output} is the bag itself, its results need another name")
     with open_bag(job.bag) as bag:
         outcome.warnings = bag.warnings
         fingerprint = fingerprint_of(job)
@@ -190,7 +197,8 @@ def _replay(job: ReplayJob, bag: Bag, topic: BagTopic, watcher: Watcher, outcome
     images = ReplayRange(job.start, job.stop or None)
     copied = [bag.topic(name) for name in job.copy]
     for copy in copied:
-        bag.types.check(copy)
+        if bag.types.is_ros1 or not copy.definition:
+            bag.types.check(copy)
     sheet, handover = plan(job, bag, topic)
     choice = job.network
     loaded = _load(choice)
@@ -202,7 +210,7 @@ def _replay(job: ReplayJob, bag: Bag, topic: BagTopic, watcher: Watcher, outcome
     settings = run_settings(loaded.network, choice.weights, choice.preset, choice.settings)
     run = Run(bag.path.resolve().stem, _rate_of(bag, topic), settings)
     writer = ResultBagWriter(
-        job.output, storage=job.storage, compression=job.compression, overlay=job.overlay,
+        job.output, storage=job.storage, compression=_compression(job), overlay=job.overlay,
         overwrite=job.force,
     )  # fmt: skip
     outputs = open_outputs(job.files, run)
@@ -224,6 +232,12 @@ def _replay(job: ReplayJob, bag: Bag, topic: BagTopic, watcher: Watcher, outcome
     outcome.seconds = time.perf_counter() - began
     outcome.passed_over = replay.passed_over
     outcome.written = [job.output, *outputs.written]
+
+
+def _compression(job: ReplayJob) -> str | None:
+    if job.compression == AUTO:
+        return USUAL_COMPRESSION[job.storage]
+    return None if job.compression == NO_COMPRESSION else job.compression
 
 
 def _count(outcome: Outcome, entries: Any) -> None:  # noqa: ANN401 - named in a module of torch
