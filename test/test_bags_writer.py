@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from made_results import SIZE_WH, tracked_frame
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
@@ -142,11 +143,11 @@ def test_offers_and_marks_are_recorded(tmp_path, storage):
     write(tmp_path / "out", storage=storage, notes={"source": "/data/drive"})
     with Reader(tmp_path / "out") as reader:
         assert reader.ros_distro == "rosbags"
-        assert reader.storage.metadata.custom == {
-            "siammask_ros": "replay", "source": "/data/drive",
-        }  # fmt: skip
         offers = {connection.topic: connection.ext.offered_qos_profiles for connection in
                   reader.connections}  # fmt: skip
+    metadata = yaml.safe_load((tmp_path / "out" / "metadata.yaml").read_text())
+    marks = metadata["rosbag2_bagfile_information"]["custom_data"]
+    assert marks == {"siammask_ros": "replay", "source": "/data/drive"}
     (offer,) = offers[f"{NODE}/mask"]
     assert offer.reliability is QosReliability.RELIABLE
     assert offer.durability is QosDurability.VOLATILE
