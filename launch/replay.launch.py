@@ -37,7 +37,7 @@ BAG_ARGUMENTS = (
     ("loop", "false", "true: start again at the end"),
     ("topics", "", "topics that are played, separated by spaces; none: all in the bag"),
     ("clock", "100.0", "how often the time is published on /clock, in Hz"),
-    ("delay", "1.0", "seconds from the tracker's subscription until the first message"),
+    ("delay", "3.0", "seconds that the player waits to be seen before the first message"),
 )
 """Name, default, description."""
 

@@ -244,7 +244,7 @@ def test_replay_processes_every_frame_by_the_bag_s_time(replay_file, bag):
     }  # fmt: skip
     assert player_of(actions).cmd == [
         *("ros2", "bag", "play", bag, "--wait-for-all-acked", "10000"),
-        *("--clock", "100.0", "--rate", "1.0", "--delay", "1.0"),
+        *("--clock", "100.0", "--rate", "1.0", "--delay", "3.0"),
     ]
 
 
