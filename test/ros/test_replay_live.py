@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ros_graph import Client
+from rclpy.qos import QoSProfile
+from ros_graph import FIRST_STAMP_NS, TARGET_BOX, Client
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tiny_bags import TinyBag, stamp_ns
 
+from siammask_msgs.srv import ClearTargets, SetTargets
 from siammask_ros.bags.reader import open_bag
 from siammask_ros.image_messages import decode_image
 from siammask_ros.ros.messages import stamp_to_ns
@@ -117,6 +119,50 @@ def played(bag, box, start):
     finally:
         client.close()
     return {number: decode_image(mask)[..., 0] for number, mask in masks.items()}, boxes
+
+
+def test_recorded_calls_of_the_node_start_the_same_targets(
+    tmp_path, make_tracker, make_client, weights, start
+):
+    """What a recorder stores are the bytes of the messages."""
+    make_tracker("recorded", processing="every_frame", service_introspection="contents")
+    client = make_client("recorded")
+    bag = TinyBag()
+
+    def record(kind, type_name, topic):
+        def store(data):
+            bag.add(f"/recorded/{topic}", FIRST_STAMP_NS + len(bag.entries), type_name, data)
+
+        client.node.create_subscription(kind, topic, store, QoSProfile(depth=100), raw=True)
+
+    record(Image, "sensor_msgs/msg/Image", "image")
+    for service in (SetTargets, ClearTargets):
+        name = {SetTargets: "set_targets", ClearTargets: "clear_targets"}[service]
+        type_name = f"siammask_msgs/srv/{service.__name__}_Event"
+        record(service.Event, type_name, f"siammask_tracker/{name}/_service_event")
+    stamps = [stamp_to_ns(client.process().header.stamp) for _ in range(3)]
+    assert client.set_targets(TARGET_BOX, stamp_ns=stamps[1], ids=[7]).success
+    assert not client.set_targets((900.0, 900.0, 9.0, 9.0), stamp_ns=stamps[1]).success
+    stamps += [stamp_to_ns(client.process().header.stamp) for _ in range(2)]
+    assert client.clear_targets(7).success
+    stamps += [stamp_to_ns(client.process().header.stamp) for _ in range(2)]
+    client.wait(lambda: len(bag.entries) >= len(stamps) + 6, "images, and two events of each call")
+    command = (
+        "siammask_ros.cli", "replay", bag.write(tmp_path / "bag"), "--weights", weights,
+        "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert start(*command).wait(PATIENCE_S) == 0
+    with open_bag(tmp_path / "out") as opened:
+        boxes = opened.messages([opened.topic("/siammask_tracker/rotated_boxes")])
+        found = [
+            (
+                opened.types.header_stamp_ns(message),
+                [b.target_id for b in opened.decode(message).boxes],
+            )
+            for message in boxes
+        ]
+    ids = [[], [7], [7], [7], [7], [], []]
+    assert found == list(zip(stamps, ids, strict=True))
 
 
 def described(box):
