@@ -293,7 +293,8 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, storage, after):
 def test_a_real_limit_of_the_file_system_is_an_error_of_one_line(tmp_path, storage):
     """The kernel refuses to let files grow; in a process of its own, which it holds for."""
     code = f"""
-import resource, signal, sys
+import os, resource, signal, sys
+from pathlib import Path
 sys.path.insert(0, {str(REPOSITORY / "test")!r})
 from test_bags_writer import write
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -302,12 +303,15 @@ try:
     write({str(tmp_path / "out")!r}, frames=1000, storage={storage!r}, overlay=True)
 except OSError as error:
     print(error)
+# What is open takes room though it is removed.
+print([link for link in map(os.path.realpath, Path("/proc/self/fd").glob("*")) if ".out-" in link])
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    (line,) = done.stdout.splitlines()
+    line, still_open = done.stdout.splitlines()
+    assert still_open == "[]"
     assert line.endswith(f"'{tmp_path}/out'")
     assert list(tmp_path.iterdir()) == []
 

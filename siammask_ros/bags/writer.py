@@ -374,6 +374,8 @@ class _JobThread:
         """End, without the jobs that wait."""
         self._is_stopped = True
         self._end()
+        # An error refers to where it was raised, and so to open files, which would stay open.
+        self._error = None
 
     def _end(self) -> None:
         if self._thread.is_alive():
