@@ -102,7 +102,7 @@ def test_frames_without_targets_are_counted(tmp_path):
     assert (stamp, row.frame, row.time_s) == (stamp_ns(2), 2, pytest.approx(0.2))
 
 
-@pytest.mark.parametrize("with_types", [True])
+@pytest.mark.parametrize("with_types", [True, False])
 def test_a_live_recording_tells_of_the_delay(tmp_path, with_types):
     found = list(result_rows(live_bag(tmp_path / "live", with_types=with_types)))
     assert [row.target_id for _, row in found] == [2, 9, 2, 9]
