@@ -195,6 +195,35 @@ def test_an_independent_reader_reads_mcap(tmp_path):
         assert bytes(mask.data) == mask_image(tracked_frame(39).entries, SIZE_WH).tobytes()
 
 
+@pytest.mark.parametrize(("storage", "compression"), FORMS)
+def test_the_real_rosbag2_reads_it(tmp_path, storage, compression):
+    rosbag2_py = pytest.importorskip("rosbag2_py", reason="rosbag2 is not installed")
+    from rclpy.serialization import deserialize_message  # noqa: PLC0415 - there is a ROS
+
+    from siammask_msgs.msg import RotatedBoxArray  # noqa: PLC0415
+
+    bag = write(tmp_path / "out", frames=20, storage=storage, compression=compression)
+    path = str(tmp_path / "out")
+    info = rosbag2_py.Info().read_metadata(path, storage)
+    assert (info.message_count, info.storage_identifier) == (bag.messages, storage)
+    by_message = storage == "sqlite3" and compression is not None
+    kind = "SequentialCompressionReader" if by_message else "SequentialReader"
+    reader = getattr(rosbag2_py, kind)()
+    options = rosbag2_py.StorageOptions(uri=path, storage_id=storage)
+    reader.open(options, rosbag2_py.ConverterOptions("", ""))
+    seen = {}
+    while reader.has_next():
+        topic, data, log_ns = reader.read_next()
+        seen.setdefault(topic, []).append((log_ns, data))
+    assert {topic: len(messages) for topic, messages in seen.items()} == {
+        **dict.fromkeys(bag.topics, 20), "/notes": 20,
+    }  # fmt: skip
+    log_ns, data = seen[f"{NODE}/rotated_boxes"][19]
+    assert log_ns == stamp_ns(19) + DELAY_NS
+    boxes = deserialize_message(data, RotatedBoxArray).boxes
+    assert [(box.target_id, box.label, box.age) for box in boxes] == [(2, "dog", 0), (9, "", 19)]
+
+
 def test_service_events_are_copied_as_they_were(tmp_path):
     store = result_typestore()
     types = store.types
