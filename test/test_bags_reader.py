@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from contextlib import closing
+
 import numpy as np
 import pytest
 from tiny_bags import (
@@ -143,6 +147,39 @@ def test_a_cut_compressed_file_gives_what_is_there(tmp_path):
     numbers, warnings = pictures_in(path)
     assert numbers == list(range(len(numbers)))
     assert any("is cut off" in text for text in warnings)
+
+
+def test_messages_in_a_journal_are_read(tmp_path):
+    """A recorder that was killed leaves its last messages there, of a short recording all."""
+    path = camera_bag(tmp_path / "bag", FRAMES, storage="sqlite3")
+    (path / "metadata.yaml").unlink()
+    killed = tmp_path / "killed"
+    with closing(sqlite3.connect(path / "bag.db3")) as database:
+        assert database.execute("PRAGMA journal_mode=WAL").fetchone() == ("wal",)
+        database.execute("PRAGMA wal_autocheckpoint=0")
+        database.execute(
+            "INSERT INTO messages (topic_id, timestamp, data) SELECT topic_id, timestamp, data "
+            "FROM messages WHERE id = 1"
+        )
+        database.execute("DELETE FROM messages WHERE id = 1")
+        database.commit()
+        shutil.copytree(path, killed)
+    numbers, warnings = pictures_in(killed)
+    assert numbers == [*range(1, FRAMES), 0]
+    assert len(warnings) == 1
+
+
+def test_names_of_topics_begin_with_a_slash(tmp_path):
+    bag = TinyBag(is_ros1=True)
+    bag.add_image(0, topic="camera/image")
+    path = bag.write(tmp_path / "old.bag")
+    for damaged in (False, True):
+        if damaged:
+            cut(path, 0.97)
+        with open_bag(path) as opened:
+            assert opened.image_topic().name == "/camera/image"
+            assert opened.image_topic("camera/image") == opened.topic("/camera/image")
+            assert bool(opened.warnings) == damaged
 
 
 def test_the_files_of_a_split_recording_follow_each_other(tmp_path):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from siammask_ros.bags.scan_mcap import ScannedMcap
 from siammask_ros.bags.scan_ros1 import ScannedRos1
-from siammask_ros.bags.scan_sqlite import ScannedSqlite
+from siammask_ros.bags.scan_sqlite import ScannedSqlite, has_journal
 from siammask_ros.bags.storage import Chain, IntactStorage, decompressor, zstd_module
 from siammask_ros.bags.types import MessageTypes
 
@@ -92,7 +92,7 @@ class Bag:
             ValueError: there is none, or more than one and none is named; the text lists them.
         """
         if name:
-            found = [topic for topic in self.topics if topic.name == name]
+            found = [topic for topic in self.topics if topic.name == _with_slash(name)]
             images = [topic for topic in found if topic.type_name in IMAGE_TYPES]
             if found and not images:
                 raise ValueError(
@@ -124,7 +124,7 @@ class Bag:
             ValueError: there is none.
         """
         for topic in self.topics:
-            if topic.name == name:
+            if topic.name == _with_slash(name):
                 return topic
         there = ", ".join(topic.name for topic in self.topics) or "nothing"
         raise ValueError(f"no topic {name} in {self.path}; there is {there}")
@@ -244,6 +244,8 @@ def _open_file(path: Path, stack: ExitStack) -> Storage:
 
     if path.suffix == PACKED:
         path = _unpacked(path, stack)
+    if path.suffix == ".db3" and has_journal(path):
+        return ScannedSqlite(path)
     try:
         reader = rosbag1.Reader(path) if _is_ros1(path) else rosbag2.Reader(path)
         return IntactStorage(reader)
@@ -281,6 +283,11 @@ def _is_storage(path: Path) -> bool:
 
 def _is_ros1(path: Path) -> bool:
     return path.name.endswith(ROS1_SUFFIXES)
+
+
+def _with_slash(name: str) -> str:
+    """ROS 1 allows names without the slash; here all have it."""
+    return f"/{name.lstrip('/')}"
 
 
 def _listed(topics: list[BagTopic]) -> str:

@@ -87,7 +87,7 @@ class ScannedRos1:
             about = _fields(record.data)
             package, _, name = about["type"].decode().partition("/")
             self._connections[record.number("conn")] = BagTopic(
-                name=record.fields["topic"].decode(),
+                name=f"/{record.fields['topic'].decode().lstrip('/')}",
                 type_name=f"{package}/msg/{name}",
                 definition=about["message_definition"].decode(errors="replace"),
                 definition_format=ROS2MSG,

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def has_journal(path: Path) -> bool:
+    """Whether a recorder that was killed has left messages in a journal beside the file."""
+    journal = path.with_name(f"{path.name}-wal")
+    return journal.is_file() and journal.stat().st_size > 0
+
+
 class ScannedSqlite:
     """The part of a `.db3` file that is there; see `Storage`.
 
@@ -24,9 +30,9 @@ class ScannedSqlite:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(
-            f"file:{path}?mode=ro&immutable=1", uri=True, check_same_thread=False
-        )
+        # With a journal it is to be read with what is only there.
+        mode = "mode=ro" if has_journal(path) else "mode=ro&immutable=1"
+        self._database = sqlite3.connect(f"file:{path}?{mode}", uri=True, check_same_thread=False)
         # Without this SQLite refuses a file that is shorter than it should be.
         self._database.execute("PRAGMA writable_schema=ON")
         try:

@@ -84,7 +84,8 @@ class IntactStorage:
 
     def _add(self, connection: Connection) -> None:
         """ROS 1 has a connection for each publisher: they are one topic."""
-        key = (connection.topic, connection.msgtype)
+        name = f"/{connection.topic.lstrip('/')}"  # ROS 1 allows names without
+        key = (name, connection.msgtype)
         held: list[Connection] = []
         for topic in list(self._connections):
             if (topic.name, topic.type_name) == key:
@@ -93,7 +94,7 @@ class IntactStorage:
         definition = connection.msgdef
         formats = {"MSG": ROS2MSG, "IDL": ROS2IDL}
         topic = BagTopic(
-            name=connection.topic,
+            name=name,
             type_name=connection.msgtype,
             definition=definition.data,
             definition_format=formats.get(definition.format.name, ""),

@@ -46,6 +46,8 @@ def run_many(jobs: Sequence[ReplayJob], workers: int, stopped: threading.Event) 
     outcomes = dict(run)
     in_order = [outcomes[number] for number in sorted(outcomes)]
     for outcome in in_order:
+        for text in outcome.notices:
+            complain(f"siammask: {outcome.bag}: {text}")
         for text in outcome.warnings:
             complain(f"siammask: {outcome.bag}: warning: {text}")
     _print_table(in_order)
