@@ -234,6 +234,8 @@ class _Camera:
     hints: deque[_Hint] = field(default_factory=lambda: deque(maxlen=WAITING_HINTS))
     early: dict[int, Sequence[Detection]] = field(default_factory=dict)
     """Detections that came before their frame, by its stamp."""
+    took_hint: bool = False
+    """A hint was the work of its last turn: a frame that waits comes before the next hint."""
 
     @property
     def has_work(self) -> bool:
@@ -248,6 +250,8 @@ class _Camera:
         """The next hint's frame is behind all targets."""
         if self.paused or not self.hints or self.is_catching_up:
             return False
+        if self.took_hint and self.queue:
+            return False
         return not self.queue or self.hints[0].frame.sequence < self.queue[0].sequence
 
     def missed_since(self, frame: Frame) -> deque[Frame]:
@@ -257,7 +261,7 @@ class _Camera:
 
 
 class _Turn(NamedTuple):
-    """The work of one turn of the thread: hints, or frames."""
+    """The work of one turn of the thread: of each camera a hint, or frames."""
 
     frames: dict[_Camera, Frame]
     targets: dict[_Camera, list[_TrackedTarget]]
@@ -597,11 +601,15 @@ class TrackingEngine:
         return any(camera.has_work for camera in self._cameras.values())
 
     def _take_turn(self) -> _Turn:
-        """Choose the work of a turn. In order means: nobody goes on before all have caught up."""
-        active = [camera for camera in self._cameras.values() if not camera.paused]
-        hints = {camera: camera.hints.popleft() for camera in active if camera.is_hint_due}
-        if hints:
-            return _Turn({}, {}, [], hints)
+        """Choose the work of a turn. In order means: nobody goes on before all have caught up.
+
+        A camera whose hint is taken has no frame in that turn; the others go on meanwhile.
+        """
+        cameras = [camera for camera in self._cameras.values() if not camera.paused]
+        hints = {camera: camera.hints.popleft() for camera in cameras if camera.is_hint_due}
+        for camera in cameras:
+            camera.took_hint = camera in hints
+        active = [camera for camera in cameras if camera not in hints]
         frames = {}
         for camera in active:
             if not camera.queue or (self.options.every_frame and camera.is_catching_up):

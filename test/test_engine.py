@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from siammask_ros.anchors import AnchorPosition
 from siammask_ros.clicks import Click
 from siammask_ros.engine import (
     EngineOptions,
@@ -19,10 +20,12 @@ from siammask_ros.engine import (
     TrackingEngine,
     assign_ids,
 )
-from siammask_ros.geometry import Box
+from siammask_ros.geometry import Box, RotatedBox
 from siammask_ros.handover import Detection, HandoverConfig
-from siammask_ros.longterm import LongTermConfig, Sighting, TargetResult
+from siammask_ros.longterm import LongTermConfig, LongTermTracker, Sighting, TargetResult
+from siammask_ros.masks import ImageRegion
 from siammask_ros.target_status import TargetStatus
+from siammask_ros.tracker_state import TrackerState, TrackResult
 
 BOX = (10.0, 10.0, 20.0, 20.0)
 PATIENCE_S = 10.0
@@ -44,6 +47,7 @@ class Recorder:
     """A tracker that remembers the numbers of the images each target saw."""
 
     gate: threading.Event = field(default_factory=threading.Event)
+    entered: list = field(default_factory=list)
     batches: list = field(default_factory=list)
     fail: bool = False
     fail_start: bool = False
@@ -78,6 +82,7 @@ class Recorder:
         return [*target, "confirmed"]
 
     def step(self, targets):
+        self.entered.append(len(targets))
         self.gate.wait(PATIENCE_S)
         if self.fail:
             raise RuntimeError("device lost")
@@ -692,6 +697,169 @@ def test_a_hint_that_fails_is_reported_and_the_next_one_is_taken(make_rig):
     rig.add_and_wait(4)
     assert len(rig.tracker.looks) == 1
     assert rig.engine.counters("").unusable == 1
+
+
+# --- While a batch is in flight, and side by side
+
+
+def fly(rig, number, camera=""):
+    """Hand a frame in and hold the batch that it is in; `rig.tracker.gate.set()` lets it go."""
+    rig.tracker.gate.clear()
+    steps = len(rig.tracker.entered)
+    rig.add(number, camera)
+    rig.wait(lambda: len(rig.tracker.entered) > steps)
+
+
+def test_a_target_that_is_removed_in_flight_is_not_reported(make_rig):
+    rig = make_rig()
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(1), request(2)])
+    rig.add_and_wait(2)
+    fly(rig, 3)
+    assert rig.engine.clear_targets("", [1]) == [1]
+    rig.tracker.gate.set()
+    rig.wait(lambda: 3 in rig.headers())
+    assert list(rig.entries(3)) == [2]
+    rig.add_and_wait(4)
+    assert list(rig.entries(4)) == [2]
+    assert rig.tracker.entered[-2:] == [2, 1]
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_a_target_that_starts_again_in_flight_begins_anew(make_rig, every_frame):
+    rig = make_rig(every_frame=every_frame)
+    rig.add_and_wait(1)
+    rig.engine.set_targets("", 0, [request(1)])
+    rig.add_and_wait(2)
+    fly(rig, 3)
+    rig.engine.set_targets("", 2000, [request(1, (5.0, 5.0, 9.0, 9.0), "new"), request(2)])
+    rig.tracker.gate.set()
+    rig.wait(lambda: 3 in rig.headers())
+    assert rig.entries(3) == {}  # it was under way without them
+    rig.wait(lambda: not rig.engine._cameras[""].is_catching_up)
+    rig.add_and_wait(4)
+    assert rig.entries(4)[1].label == "new"
+    assert {number: entry.result.result for number, entry in rig.entries(4).items()} == {
+        1: [2, 3, 4], 2: [2, 3, 4]
+    }  # fmt: skip
+
+
+def test_a_camera_is_paused_and_cleared_in_flight(make_rig):
+    rig = make_rig(("left", "right"))
+    for camera in ("left", "right"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request(1)])
+        rig.add_and_wait(2, camera)
+    fly(rig, 3, "left")
+    rig.engine.set_paused("left", paused=True)
+    rig.engine.clear_targets("right", [])
+    rig.add(3, "right")
+    rig.add(4, "left")
+    rig.tracker.gate.set()
+    rig.wait(lambda: 3 in rig.headers("right"))
+    assert rig.headers("left") == [1, 2, 3]
+    assert rig.entries(3, "right") == {}
+    rig.engine.set_paused("left", paused=False)
+    rig.add_and_wait(5, "left")
+    assert rig.entries(5, "left")[1].result.result == [1, 2, 3, 5]
+
+
+def test_a_camera_with_a_long_queue_does_not_hold_up_another(make_rig):
+    rig = make_rig(("fast", "slow"), every_frame=True)
+    for camera in ("fast", "slow"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request(1)])
+        rig.add_and_wait(2, camera)
+    fly(rig, 3, "fast")
+    for number in range(4, 40):
+        rig.add(number, "fast")
+    rig.add(3, "slow")
+    rig.engine.set_targets("fast", 2000, [request(2)])  # and it has to catch up
+    rig.tracker.gate.set()
+    rig.wait(lambda: 39 in rig.headers("fast"))
+    order = [(name, frame.header) for name, frame, _, _ in rig.results]
+    assert order.index(("slow", 3)) <= order.index(("fast", 4))
+    assert rig.headers("fast") == list(range(1, 40))
+    assert rig.entries(39, "fast")[2].result.result == list(range(2, 40))
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_a_flood_of_detections_holds_up_no_camera(make_rig, every_frame):
+    """Each question to the network takes a turn; frames come between, of the own camera too."""
+    rig = make_rig(("left", "right"), every_frame=every_frame)
+    for camera in ("left", "right"):
+        rig.add_and_wait(1, camera)
+        rig.engine.set_targets(camera, 0, [request(1)])
+    rig.tracker.status, rig.tracker.evidence = TargetStatus.LOST, 0.1
+    for camera in ("left", "right"):
+        rig.add_and_wait(2, camera)
+    look, processed = rig.tracker.look, []
+
+    def look_and_be_asked_again(places):
+        if len(processed) < 20:
+            rig.engine.add_detections("left", 2000, [detection(Box(*BOX))])
+        processed.append((len(rig.headers("left")), len(rig.headers("right"))))
+        return look(places)
+
+    rig.tracker.look = look_and_be_asked_again
+    fly(rig, 3, "left")
+    for camera in ("left", "right"):
+        rig.add(4, camera)
+    for _ in range(3):
+        rig.engine.add_detections("left", 2000, [detection(Box(*BOX))])
+    rig.tracker.gate.set()
+    rig.wait(lambda: len(processed) > 20)
+    assert max(left for left, _ in processed[:3]) >= 4
+    assert max(right for _, right in processed[:3]) >= 3
+
+
+def test_sixty_four_targets_some_of_them_lost_share_the_searches(make_rig):
+    """With the real logic of loss and return: every LOST target is searched for in each frame."""
+    patches = []
+
+    class Blind:
+        """Sees the targets of even numbers; counts the search regions of each frame."""
+
+        def initialize_batch(self, targets):
+            return [a_state(box_xywh) for _, box_xywh in targets]
+
+        def track_batch(self, targets):
+            patches.append([state.size_wh[0] for _, state in targets])
+            return [(state, a_result(state)) for _, state in targets]
+
+    def show(number):
+        rig.add(number, decode=lambda: np.zeros((480, 640, 3), np.uint8))
+        rig.wait(lambda: number in rig.headers())
+
+    rig = make_rig()
+    rig.engine.tracker = LongTermTracker(Blind())
+    show(1)
+    boxes = [(80.0 * (n % 8), 60.0 * (n // 8), 10.0 + n, 40.0) for n in range(64)]
+    rig.engine.set_targets("", 0, [request(0, box) for box in boxes])
+    for number in range(2, 12):
+        show(number)
+    entries = rig.entries(11)
+    statuses = [entries[target_id].result.status for target_id in range(1, 65)]
+    assert statuses[::2] == [TargetStatus.TRACKING] * 32
+    assert statuses[1::2] == [TargetStatus.LOST] * 32
+    assert sorted(patches[-1]) == [10 + n for n in range(64)]  # a region for each, LOST or not
+    rig.engine.clear_targets("", list(range(10, 65)))
+    show(12)
+    assert len(patches[-1]) == 5 + 4 * 4  # four of 1 to 9 are LOST: four regions each
+
+
+def a_state(box_xywh):
+    box = Box(*box_xywh)
+    return TrackerState(box.center_xy, box.size_wh, None, (0, 0, 0), (640, 480))
+
+
+def a_result(state):
+    seen = round(state.size_wh[0]) % 2 == 0
+    empty = np.zeros((1, 1), np.float32)
+    return TrackResult(
+        state.box, RotatedBox.from_box(state.box), False, 0.95 if seen else 0.01,
+        ImageRegion(0, 0, 1, 1), empty, empty + 1 > 0, (640, 480), 0, AnchorPosition(0, 0, 0),
+    )  # fmt: skip
 
 
 # --- Without a thread
