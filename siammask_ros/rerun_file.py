@@ -36,6 +36,8 @@ CONFIDENCE_PATH = "confidence"
 """Of all targets; below it each has its own, by id."""
 STATES_PATH = "states"
 JPEG_QUALITY = 85
+BACKGROUND = (0, "background", (0, 0, 0, 0))
+"""Of the label images: nothing is drawn; without a word it would have a colour, too."""
 
 
 class RerunSink(FileSink):
@@ -120,7 +122,10 @@ class RerunSink(FileSink):
         for number, name in changed:
             line = self._rerun.SeriesLines(colors=[_rgb(number)], names=[name])
             self._stream.log(f"{CONFIDENCE_PATH}/{number}", line, static=True)
-        table = [(number, name, _rgb(number)) for number, name in self._names.items()]
+        table = [
+            BACKGROUND,
+            *((number, name, _rgb(number)) for number, name in self._names.items()),
+        ]
         self._stream.log(CAMERA_PATH, self._rerun.AnnotationContext(table), static=True)
 
     def _log_boxes(self, items: Sequence[OverlayItem]) -> None:
@@ -149,7 +154,9 @@ def _layout(rerun: ModuleType) -> object:
         views.TimeSeriesView(origin=CONFIDENCE_PATH, name="confidence"),
         views.TextLogView(origin=STATES_PATH, name="states"),
     )
-    return views.Blueprint(views.Horizontal(camera, course, column_shares=[3, 2]))
+    return views.Blueprint(
+        views.Horizontal(camera, course, column_shares=[3, 2]), collapse_panels=True
+    )
 
 
 def _rgb(target_id: int) -> tuple[int, int, int]:

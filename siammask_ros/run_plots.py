@@ -173,7 +173,7 @@ def _draw_sides(axes: Axes, lines: Sequence[_Line]) -> None:
         _plot(axes, lines[0], width, label="width")
         _plot(axes, lines[0], height, label="height", dashes=(4, 1.5))
         axes.set_ylabel("box (pixels)")
-        axes.legend(loc="upper right", frameon=False, ncols=2, fontsize="small")
+        axes.legend(loc="lower right", frameon=False, ncols=2, fontsize="small")
     axes.set_ylim(bottom=0)
 
 

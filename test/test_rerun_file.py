@@ -99,6 +99,7 @@ def test_confidence_is_a_curve_for_each_target(recording):
         assert values(rows, "SeriesLines:names") == [[name]]
     (table,) = values(recording[CAMERA_PATH], "AnnotationContext:context")[-1]
     told = {info["class_id"]: info["class_description"]["info"] for info in table}
+    assert told[0]["color"] == 0  # clear
     assert told[2]["label"] == "#2 dog"
     blue, green, red = target_colour(2)
     assert told[2]["color"] == int.from_bytes([red, green, blue, 255], "big")
