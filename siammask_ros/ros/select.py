@@ -118,6 +118,7 @@ class OpenCvWindow:
         """
         require_windows()
         self._title = title
+        self._has_appeared = False
 
     def open(self, on_mouse: Callable[[MouseAction, int, int], None]) -> None:
         """Appear, and report the left mouse button."""
@@ -139,9 +140,11 @@ class OpenCvWindow:
 
     @property
     def is_open(self) -> bool:
-        """The person has not closed it."""
+        """The person has not closed it; a window that has yet to appear is not closed."""
         with contextlib.suppress(cv2.error):  # some backends have forgotten a closed window
-            return bool(cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0)
+            is_visible = bool(cv2.getWindowProperty(self._title, cv2.WND_PROP_VISIBLE) > 0)
+            self._has_appeared |= is_visible
+            return is_visible or not self._has_appeared
         return False
 
     def close(self) -> None:

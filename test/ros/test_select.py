@@ -297,6 +297,19 @@ def test_the_window_reports_the_left_button(monkeypatch):
     assert calls["opened"] == calls["closed"] == "draw"
 
 
+def test_a_window_is_closed_only_after_it_has_appeared(monkeypatch):
+    visible = iter([0.0, 0.0, 1.0, 0.0, -1.0])
+    monkeypatch.setenv("DISPLAY", ":0")
+    double = SimpleNamespace(
+        getBuildInformation=lambda: "  GUI:     GTK3\n",
+        getWindowProperty=lambda title, name: next(visible),
+        error=cv2.error, WND_PROP_VISIBLE=4,
+    )  # fmt: skip
+    monkeypatch.setattr(module, "cv2", double)
+    window = OpenCvWindow("draw")
+    assert [window.is_open for _ in range(5)] == [True, True, True, False, False]
+
+
 def test_a_window_that_the_backend_has_forgotten_is_closed(monkeypatch):
     def forgotten(title, name):
         raise cv2.error("NULL guiReceiver (please create a window)")

@@ -172,7 +172,7 @@ def drag_round_the_target(screen):
 def test_a_box_starts_a_target_on_the_very_image_in_the_window(screen, scene, start):
     node, camera = scene
     process, _ = start("--label", "cup")
-    assert (screen.picture()[20, 300] == BACKGROUND).all()  # no image yet
+    screen.wait(lambda: (screen.picture()[20, 300] == BACKGROUND).all())  # no image yet
     screen.wait(lambda: camera.show() is not None and screen.number_shown() == camera.number)
     screen.do("key", "7")
     drag_round_the_target(screen)
