@@ -149,6 +149,34 @@ def test_a_cut_compressed_file_gives_what_is_there(tmp_path):
     assert any("is cut off" in text for text in warnings)
 
 
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_definition_of_unknown_format_is_no_damage(tmp_path, storage):
+    """Recorders of ROS 2 write such definitions for services; the bag library refuses them."""
+    path = camera_bag(tmp_path / "bag", FRAMES, storage=storage, notes=False)
+    if storage == "mcap":
+        file = path / "bag.mcap"
+        # Of the same length, so that everything stays in its place; checksums are not compared.
+        file.write_bytes(file.read_bytes().replace(b"ros2msg", b"unknown"))
+    else:
+        with closing(sqlite3.connect(path / "bag.db3")) as database, database:
+            database.execute("UPDATE message_definitions SET encoding = 'unknown'")
+    assert pictures_in(path) == (list(range(FRAMES)), [])
+
+
+def test_a_missing_file_of_a_recording_is_told(tmp_path):
+    path = camera_bag(tmp_path / "bag", FRAMES)
+    metadata = path / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("- bag.mcap", "- bag.mcap\n  - gone.mcap", 1))
+    numbers, warnings = pictures_in(path)
+    assert numbers == list(range(FRAMES))
+    metadata.write_text(metadata.read_text().replace("message_count: 12", "message_count: 20"))
+    numbers, warnings = pictures_in(path)
+    assert numbers == list(range(FRAMES))
+    (warning,) = warnings
+    assert warning.startswith(f"{path} is not whole (")
+    assert "gone.mcap" in warning
+
+
 def test_messages_in_a_journal_are_read(tmp_path):
     """A recorder that was killed leaves its last messages there, of a short recording all."""
     path = camera_bag(tmp_path / "bag", FRAMES, storage="sqlite3")

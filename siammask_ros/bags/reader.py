@@ -230,8 +230,21 @@ def _open_storage(path: Path, stack: ExitStack) -> tuple[Storage, str]:
         if not files:
             raise ValueError(f"not a bag that can be read: {path} ({error})") from error
         chain = Chain([_open_file(file, stack) for file in files])
-        note = "" if chain.damage else f"{path} is not whole ({error}): its files are read"
-        return chain, note
+        # The library also refuses bags that are whole, for a definition it does not understand.
+        is_whole = chain.message_count == _promised_messages(path / METADATA)
+        note = f"{path} is not whole ({error}): its files are read"
+        return chain, "" if chain.damage or is_whole else note
+
+
+def _promised_messages(metadata: Path) -> int | None:
+    """How many messages a bag should have; None if its metadata do not say."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
+        return int(content["rosbag2_bagfile_information"]["message_count"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _open_file(path: Path, stack: ExitStack) -> Storage:

@@ -78,8 +78,9 @@ class ScannedMcap:
         if len(record.content) < _CHUNK.size + 4:
             return
         kind, rest = _text(record.content[_CHUNK.size :])
-        for inner in _records_of(decompressor(kind)(rest[8:])):
-            yield from self._take(inner)
+        records = _records_of(decompressor(kind)(rest[8:]))
+        messages = [message for inner in records for message in self._take(inner)]
+        yield from sorted(messages, key=lambda message: message.log_ns)
 
     def _take(self, record: _Record) -> Iterator[BagMessage]:
         if record.kind == MESSAGE:

@@ -119,6 +119,7 @@ class Chain:
                 topic = merged[key]._replace(message_count=count)  # noqa: PLW2901
             merged[key] = topic
         self.topics = list(merged.values())
+        self.message_count = sum(topic.message_count for topic in self.topics)
         spans = [storage.span_ns for storage in storages if storage.span_ns]
         self.span_ns = None
         if spans:
