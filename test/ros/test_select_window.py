@@ -93,6 +93,9 @@ class Screen:
         rows = np.frombuffer(data, np.uint8, height * row_bytes, start).reshape(height, row_bytes)
         return rows[:, : 4 * width].reshape(height, width, 4)[:, :, :3]
 
+    def shows(self, colour):
+        return (self.picture()[20, 300] == colour).all()
+
     def number_shown(self):
         middle = DIGIT_SIDE // 2
         row = self.picture()[40 + middle, 40 + middle :: DIGIT_SIDE, 0][:8]
@@ -172,7 +175,7 @@ def drag_round_the_target(screen):
 def test_a_box_starts_a_target_on_the_very_image_in_the_window(screen, scene, start):
     node, camera = scene
     process, _ = start("--label", "cup")
-    screen.wait(lambda: (screen.picture()[20, 300] == BACKGROUND).all())  # no image yet
+    screen.wait(lambda: screen.shows(BACKGROUND))  # no image yet
     screen.wait(lambda: camera.show() is not None and screen.number_shown() == camera.number)
     screen.do("key", "7")
     drag_round_the_target(screen)
