@@ -216,7 +216,7 @@ def item_caption(item: OverlayItem) -> str:
     words = [f"#{item.target_id}"]
     if item.label:
         words.append(item.label)
-    if style.placed:
+    if style.placed and item.state != TargetStatus.INITIALIZING:
         words.append(f"{item.confidence:.2f}" if np.isfinite(item.confidence) else "-")
     if item.state != TargetStatus.TRACKING:
         words.append(TargetStatus(item.state).name)

@@ -111,7 +111,7 @@ class TargetCourse:
         orders: number of each frame in the run, from 0; one is left out where it is not followed.
         times_s: time of each frame.
         states: numbers of `TargetStatus`.
-        confidences: 0 to 1.
+        confidences: 0 to 1; NaN in the frame that it was given in.
         centers_x, centers_y: centre of the rotated box; NaN where there is none, as the next three.
         widths, heights: its sides.
         angles: its angle in radians, clockwise on screen.
@@ -143,7 +143,8 @@ class TargetCourse:
         self.orders.append(order)
         self.times_s.append(time_s)
         self.states.append(entry.result.status)
-        self.confidences.append(entry.result.confidence)
+        started = entry.result.status is TargetStatus.INITIALIZING
+        self.confidences.append(math.nan if started else entry.result.confidence)
         center_xy = missing if box is None else box.center_xy
         size_wh = missing if box is None else box.size_wh
         self.centers_x.append(center_xy[0])

@@ -60,7 +60,7 @@ def follow(
         image = frame.image_bgr
         if not targets:
             targets = follower.start_batch([(image, box.xywh) for box in boxes])
-            started = TargetResult(TargetStatus.INITIALIZING, None, 1.0, 0)
+            started = TargetResult(TargetStatus.INITIALIZING, None, 0.0, 0)
             given = zip(words, boxes, strict=True)
             entries = [TargetEntry(i, word, started, box) for i, (word, box) in enumerate(given, 1)]
         else:

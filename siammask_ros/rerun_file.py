@@ -15,6 +15,7 @@ from siammask_ros.files import PartialFile
 from siammask_ros.history import StateWatch, target_name
 from siammask_ros.pictures import encode_jpeg
 from siammask_ros.sinks import FileSink
+from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
     import os
@@ -79,8 +80,9 @@ class RerunSink(FileSink):
         stream.log(MASK_PATH, rerun.SegmentationImage(tracked.label_image()))
         self._log_boxes(tracked.items())
         for entry in tracked.entries:
-            place = f"{CONFIDENCE_PATH}/{entry.target_id}"
-            stream.log(place, rerun.Scalars([entry.result.confidence]))
+            if entry.result.status is not TargetStatus.INITIALIZING:
+                place = f"{CONFIDENCE_PATH}/{entry.target_id}"
+                stream.log(place, rerun.Scalars([entry.result.confidence]))
         for change in self._watch.changes(tracked):
             self._log_change(change)
 

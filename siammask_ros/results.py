@@ -73,8 +73,12 @@ def targets_caption(rows: Iterable[ResultRow]) -> str:
     words = []
     for row in rows:
         name = row.label or f"#{row.target_id}"
-        state = "" if row.state == TargetStatus.TRACKING.name else f" {row.state.lower()}"
-        words.append(f"{name} {row.confidence:.2f}{state}")
+        said = [name]
+        if row.state != TargetStatus.INITIALIZING.name:
+            said.append(f"{row.confidence:.2f}")
+        if row.state != TargetStatus.TRACKING.name:
+            said.append(row.state.lower())
+        words.append(" ".join(said))
     return "   ".join(words)
 
 

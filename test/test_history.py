@@ -64,7 +64,8 @@ def test_courses_keep_what_was_found():
     course = history_of("ITLT").courses[1]
     assert list(course.orders) == [0, 1, 2, 3]
     assert list(course.times_s) == [0, 1 / FPS, 2 / FPS, 3 / FPS]
-    assert list(course.confidences) == [0, 0.25, 0.5, 0.75]
+    assert math.isnan(course.confidences[0])
+    assert list(course.confidences)[1:] == [0.25, 0.5, 0.75]
     assert course.centers_x[1] == 1 + 10
     assert course.centers_y[1] == 14
     assert (course.widths[3], course.heights[3]) == (10, 20)

@@ -121,7 +121,9 @@ ARROWS = {
         *("files", "history", "plots", "report_video", "run_plots", "sinks"),
         *("target_status", "tracked"),
     },
-    "rerun_file": {"drawing", "files", "history", "pictures", "sinks", "tracked"},
+    "rerun_file": {
+        *("drawing", "files", "history", "pictures", "sinks", "target_status", "tracked"),
+    },
     "outputs": {"report", "rerun_file", "sinks", "tracked"},
     "offline": {"crop", "geometry", "longterm", "target_status", "tracked", "video"},
     "image_messages": set(),

@@ -9,7 +9,7 @@ from collections import defaultdict
 import cv2
 import numpy as np
 import pytest
-from made_run import FPS, run
+from made_run import FPS, STATES, run
 
 from siammask_ros.drawing import target_colour
 from siammask_ros.rerun_file import (
@@ -93,7 +93,7 @@ def test_confidence_is_a_curve_for_each_target(recording):
             entry.result.confidence
             for tracked in FRAMES
             for entry in tracked.entries
-            if entry.target_id == number
+            if entry.target_id == number and entry.result.status != STATES["I"]
         ]
         assert values(rows, "Scalars:scalars") == [[value] for value in expected]
         assert values(rows, "SeriesLines:names") == [[name]]

@@ -57,3 +57,5 @@ def test_caption_tells_of_the_frames_targets():
     ]
     assert frame_caption(rows, 4) == "frame 4   car 0.91   #2 0.10 lost"
     assert frame_caption(rows, 6) == "frame 6"
+    started = ResultRow("c", 0, 0.0, 1, "car", "INITIALIZING", 0.0)
+    assert frame_caption([started], 0) == "frame 0   car initializing"

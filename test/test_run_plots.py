@@ -99,7 +99,7 @@ def test_lines_break_where_the_target_was_away_and_where_the_angle_wraps():
     (line,) = lines_of(figure.axes[1])
     times, confidences = values(line)
     assert np.isnan(times).sum() == 1
-    assert np.flatnonzero(np.isnan(confidences)).tolist() == [4]
+    assert np.flatnonzero(np.isnan(confidences)).tolist() == [0, 4]  # given, and away
     history = History()
     for tracked in run("TTTT"):
         history.add(tracked)

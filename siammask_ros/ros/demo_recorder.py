@@ -33,6 +33,7 @@ from std_msgs.msg import Empty, Header
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
 from siammask_ros.results import ResultRow, write_results
 from siammask_ros.ros.video_camera import END_OF_STREAM, NANOSECONDS, SENT_QOS
+from siammask_ros.sinks import label_image_name
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.video import VideoWriter
 
@@ -324,7 +325,7 @@ class DemoRecorder(Node):
         self._hear("label_image")
         frame = self.tally.sent.get(_nanoseconds(message.header))
         if frame is not None:
-            path = Path(self.options.masks) / mask_name(frame)
+            path = Path(self.options.masks) / label_image_name(frame)
             cv2.imwrite(str(path), pixels(message, channels=1))
 
     def _on_overlay(self, message: Image) -> None:
@@ -356,11 +357,6 @@ def _rate(times_ns: list[int]) -> float:
     if len(times_ns) < MIN_FOR_RATE or times_ns[-1] <= times_ns[0]:
         return 0.0
     return (len(times_ns) - 1) * NANOSECONDS / (times_ns[-1] - times_ns[0])
-
-
-def mask_name(frame: int) -> str:
-    """File name of a frame's label image."""
-    return f"{frame:06d}.png"
 
 
 def pixels(message: Image, *, channels: int) -> NDArray[np.uint8]:
