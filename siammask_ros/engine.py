@@ -33,12 +33,12 @@ from siammask_ros.handover import (
 )
 from siammask_ros.longterm import (
     MAX_TARGETS,
-    LongTermConfig,
     Sighting,
     Target,
     TargetResult,
 )
 from siammask_ros.longterm import BatchTracker as StepTracker
+from siammask_ros.longterm_config import LongTermConfig
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.tracked import TargetEntry
 from siammask_ros.tracker_state import TrackerState

@@ -182,6 +182,7 @@ class Looker:
             box=THERE,
             mask_roi=ImageRegion(0, 0, 2, 2),
             mask_in_roi=np.ones((2, 2), bool),  # too few pixels for colours
+            runner_up=None,
         )
 
     def track_batch(self, targets):

@@ -26,6 +26,7 @@ from siammask_ros.longterm import (
 from siammask_ros.masks import ImageRegion
 from siammask_ros.network import load_network
 from siammask_ros.tracker import SiamMaskTracker, TrackerState, TrackResult
+from siammask_ros.tracker_state import RunnerUp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,8 @@ SIZE = 40.0
 BOX = (300.0, 220.0, SIZE, SIZE)
 REGION = 80.0  # half a search region of a 40 pixel target
 CONFIG = LongTermConfig()
+LONG = math.ceil(20 / CONFIG.reach_rate)
+"""Frames in which a target of 40 pixels may have gone anywhere in the image."""
 
 
 @dataclass
@@ -45,6 +48,11 @@ class World:
     empty_masks: bool = False
     batches: list[int] = field(default_factory=list)
     searched: list[tuple[float, float]] = field(default_factory=list)
+
+    @property
+    def last_searched(self) -> list[tuple[float, float]]:
+        """The centres of the last batch."""
+        return self.searched[-self.batches[-1] :]
 
     def initialize_batch(
         self, targets: Sequence[tuple[np.ndarray, Sequence[float]]]
@@ -238,7 +246,7 @@ def test_moving_target_is_looked_for_where_it_is_going(run: Run) -> None:
     run.world.objects = {}
     run.step(3)
     gone = 12 * (11 + 3)
-    assert run.world.searched[-1][0] == pytest.approx(HOME[0] + gone, abs=8)  # it slows down
+    assert run.world.last_searched[0][0] == pytest.approx(HOME[0] + gone, abs=8)  # it slows down
     run.see(0.95, (HOME[0] + gone + 12 + REGION - 8, HOME[1]))
     assert run.step().confidence == 0.95  # out of sight from where it was last seen
 
@@ -302,20 +310,66 @@ def test_good_enough_for_tracking_is_not_good_enough_for_a_find(run: Run) -> Non
 
 def test_far_find_needs_more_frames(run: Run) -> None:
     run.lose()
+    run.step(LONG)
     run.see(0.95, (60.0, 60.0))
     frames = 0
-    while run.target.candidate is None:
+    while not run.target.candidates:
         run.step()
         frames += 1
         assert frames < 60, "the search never came to the corner"
-    assert run.target.candidate.frames_needed == CONFIG.far_confirm_frames
+    assert run.target.candidates[0].frames_needed(CONFIG) == CONFIG.far_confirm_frames
     assert run.step(CONFIG.far_confirm_frames - 2).status == TargetStatus.LOST
     assert run.step().status == TargetStatus.TRACKING
+
+
+def test_what_was_there_before_the_target_can_be_is_not_the_target(run: Run) -> None:
+    run.lose()
+    there, long_way = (60.0, 60.0), CONFIG.doubtful_confirm_frames
+    run.see(0.95, there)  # at once, nine sizes away
+    run.step(60)
+    assert run.target.candidates[0].is_out_of_reach
+    assert run.history[-1].status == TargetStatus.LOST
+    run.world.objects = {there: 0.95, (400.0, 240.0): 0.9}
+    run.step(CONFIG.far_confirm_frames + 8)
+    assert run.target.tracker_state.center_xy == (400.0, 240.0)  # though the other is surer
+    again = Run(World())
+    again.lose()
+    again.see(0.95, there)
+    again.step(long_way - 1)
+    assert again.history[-1].status == TargetStatus.LOST
+    assert again.step(30).status == TargetStatus.TRACKING  # it was the target after all
+
+
+def test_doubtful_find_is_remembered_while_it_is_hidden_for_a_moment(run: Run) -> None:
+    run.lose()
+    run.see(0.95, (60.0, 60.0))
+    while not run.target.candidates:
+        run.step()
+    run.world.objects = {}
+    run.step(8)
+    assert [each.missed for each in run.target.candidates] == [8]
+    run.step(8)
+    assert run.target.candidates == ()
+
+
+def test_find_of_other_colors_needs_more_frames(run: Run) -> None:
+    run.see(0.95)
+    run.step(3, image=RED)
+    run.world.objects = {}
+    run.step(CONFIG.lost_after, image=RED)
+    run.see(0.95)
+    orange = np.full_like(IMAGE, (43, 61, 200))
+    run.step(CONFIG.far_confirm_frames, image=orange)
+    (candidate,) = run.target.candidates
+    assert CONFIG.color_full_above < candidate.likeness < CONFIG.found_color
+    assert run.history[-1].status == TargetStatus.LOST
+    assert run.step(CONFIG.far_confirm_frames, image=RED).status == TargetStatus.TRACKING
 
 
 @pytest.mark.parametrize("corner", [(5.0, 5.0), (635.0, 5.0), (5.0, 475.0), (635.0, 475.0)])
 def test_every_corner_is_searched(run: Run, corner: tuple[float, float]) -> None:
     run.lose()
+    run.step(LONG)
     run.see(0.95, corner)
     run.step(60)
     assert run.history[-1].status == TargetStatus.TRACKING
@@ -441,6 +495,11 @@ def test_pattern_of_an_image_smaller_than_a_tile() -> None:
         ({"empty_mask_factor": 2}, "empty_mask_factor"),
         ({"tile_spacing": 0}, "tile_spacing"),
         ({"far_jump": math.nan}, "far_jump"),
+        ({"reach_rate": -1}, "reach_rate must be positive, got -1"),
+        ({"doubtful_confirm_frames": 0}, "doubtful_confirm_frames must be at least 1, got 0"),
+        ({"most_rivals": -1}, "most_rivals must be at least 0, got -1"),
+        ({"found_color": 1.2}, "found_color"),
+        ({"rival_above": -0.1}, "rival_above"),
     ],
 )
 def test_config_names_what_is_wrong(bad: dict[str, Any], message: str) -> None:
@@ -531,3 +590,113 @@ def test_targets_of_other_colors_are_never_exchanged() -> None:
     for image in [red_and_blue] * 3 + [np.where(is_left, BLUE, RED)]:
         targets = [target for target, _ in tracker.step([(image, target) for target in targets])]
     assert [target.tracker_state.center_xy for target in targets] == places[::-1]
+
+
+@dataclass
+class Crowd(World):
+    """Sees the object that is nearest to the middle of a region, and says which is the next."""
+
+    def track_batch(
+        self, targets: Sequence[tuple[np.ndarray, TrackerState]]
+    ) -> list[tuple[TrackerState, TrackResult]]:
+        """Go to the nearest object; it hides what is close to it."""
+        self.batches.append(len(targets))
+        return [self._nearest(state) for _, state in targets]
+
+    def _nearest(self, state: TrackerState) -> tuple[TrackerState, TrackResult]:
+        seen: list[tuple[float, float]] = []
+        for place in sorted(self.objects, key=lambda place: math.dist(place, state.center_xy)):
+            near = math.dist(place, state.center_xy) <= REGION
+            if near and all(math.dist(place, other) >= SIZE / 2 for other in seen):
+                seen.append(place)
+        moved = replace(state, center_xy=seen[0]) if seen else state
+        confidence = self.objects[seen[0]] if seen else 0.05
+        result = self._result(moved, confidence, empty=not seen)
+        if seen:
+            x, y = map(int, moved.center_xy)
+            result = replace(result, mask_roi=ImageRegion(x - 4, y - 4, 8, 8))
+        if len(seen) > 1:
+            box = Box.from_center(seen[1], (SIZE, SIZE))
+            result = replace(result, runner_up=RunnerUp(box, self.objects[seen[1]]))
+        return moved, result
+
+
+def test_what_looks_like_the_target_nearby_is_followed_too() -> None:
+    world = Crowd({HOME: 0.95, (380.0, 240.0): 0.8})
+    run = Run(world)
+    run.step(5)
+    assert [rival.tracker_state.center_xy for rival in run.target.rivals] == [(380.0, 240.0)]
+    assert world.batches == [1, 2, 2, 2, 2]  # in the same pass
+    run.see(0.95)
+    run.step(20)
+    assert run.target.rivals == ()
+    assert world.batches[-1] == 1
+
+
+@pytest.mark.parametrize("changed", [{"most_rivals": 0}, {"rival_above": 0.9}])
+def test_rivals_are_followed_as_far_as_is_wanted(changed: dict[str, Any]) -> None:
+    run = Run(Crowd({HOME: 0.95, (380.0, 240.0): 0.8}), replace(CONFIG, **changed))
+    run.step(5)
+    assert run.target.rivals == ()
+
+
+def test_another_target_is_no_rival() -> None:
+    places = [HOME, (380.0, 240.0)]
+    tracker = LongTermTracker(Crowd(dict.fromkeys(places, 0.95)))
+    targets = [tracker.start(IMAGE, Box.from_center(at, (SIZE, SIZE)).xywh) for at in places]
+    for _ in range(5):
+        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+    assert [target.rivals for target in targets] == [(), ()]
+
+
+def _passing(frame: int) -> list[tuple[float, float]]:
+    """A target that goes to the right, and what looks like it and comes the other way."""
+    return [(240.0 + 4 * frame, 240.0), (400.0 - 6 * frame, 248.0)]
+
+
+@pytest.mark.parametrize("in_front", [0, 1], ids=["before", "behind"])
+def test_a_look_alike_that_passes_does_not_take_the_target_along(in_front: int) -> None:
+    world = Crowd()
+    run = Run(world)
+    places = _passing(0)
+    run.target = run.tracker.start(IMAGE, Box.from_center(places[0], (SIZE, SIZE)).xywh)
+    for frame in range(1, 51):
+        places = _passing(frame)
+        is_hidden = math.dist(*places) < SIZE
+        world.objects = dict.fromkeys([places[in_front]] if is_hidden else places, 0.95)
+        run.step()
+    assert run.target.tracker_state.center_xy == places[0]
+    assert run.history[-1].status == TargetStatus.TRACKING
+    assert all(result.status != TargetStatus.LOST for result in run.history)
+
+
+def test_what_was_a_rival_is_not_the_target_when_that_is_lost() -> None:
+    twin = (380.0, 240.0)
+    world = Crowd({HOME: 0.95, twin: 0.95})
+    run = Run(world)
+    run.step(8)
+    world.objects = {twin: 0.95}
+    run.step(60)
+    assert run.history[-1].status == TargetStatus.LOST
+    assert [each.state.center_xy for each in run.target.candidates] == [twin]
+    world.objects = {HOME: 0.95, twin: 0.95}
+    assert run.step(CONFIG.confirm_frames + 2).status == TargetStatus.TRACKING
+    assert run.target.tracker_state.center_xy == HOME
+    assert [rival.tracker_state.center_xy for rival in run.target.rivals] == [twin]
+
+
+def test_a_target_behind_another_has_a_place_and_no_mask() -> None:
+    world = World()
+    tracker = LongTermTracker(world, CONFIG)
+    starts = [(200.0, 240.0), (440.0, 240.0)]
+    targets = [tracker.start(IMAGE, Box.from_center(at, (SIZE, SIZE)).xywh) for at in starts]
+    for frame in range(1, 17):
+        left, right = (200.0 + 8 * frame, 240.0), (440.0 - 8 * frame, 240.0)
+        world.objects = {left: 0.95, right: 0.95}
+        steps = tracker.step([(IMAGE, target) for target in targets])
+        targets = [target for target, _ in steps]
+    _, behind = steps[1]
+    assert behind.status == TargetStatus.UNCERTAIN
+    assert behind.result is not None
+    assert behind.result.mask_area == 0
+    assert behind.result.box.center_xy == pytest.approx(right, abs=8)

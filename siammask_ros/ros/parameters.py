@@ -287,6 +287,36 @@ class Settings:
         changes=_LIVE,
         between=(0.0, 1.0),
     )
+    found_color: float = _parameter(
+        LongTermConfig.found_color,
+        "Likeness of a find's colours under which it is doubtful that it is the LOST target.",
+        changes=_LIVE,
+        between=(0.0, 1.0),
+    )
+    confirm_frames: int = _parameter(
+        LongTermConfig.confirm_frames,
+        "Frames in a row that confirm a find of a LOST target.",
+        changes=_LIVE,
+        between=(1, 10_000),
+    )
+    far_confirm_frames: int = _parameter(
+        LongTermConfig.far_confirm_frames,
+        "The same for a find more than three target sizes away from its last place.",
+        changes=_LIVE,
+        between=(1, 10_000),
+    )
+    doubtful_confirm_frames: int = _parameter(
+        LongTermConfig.doubtful_confirm_frames,
+        "The same for a find that looks different, or was there before the target can have been.",
+        changes=_LIVE,
+        between=(1, 100_000),
+    )
+    most_rivals: int = _parameter(
+        LongTermConfig.most_rivals,
+        "Look-alikes near a target that are followed to tell them from it; each costs a search.",
+        changes=_LIVE,
+        between=(0, 16),
+    )
     motion_rate: float = _parameter(
         LongTermConfig.motion_rate,
         "How fast the expected motion follows the target's; 0: it is expected where it was.",

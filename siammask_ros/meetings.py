@@ -1,0 +1,253 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Targets that look alike and meet: which one is which.
+
+Of two things that look alike a network sees one, where one is before the other, and afterwards
+takes either for the target. What each of them was doing before, and its colours, tell them apart.
+So that this is known of things that are no targets too, they are followed as the target's rivals.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from siammask_ros.appearance import look_at
+from siammask_ros.search import Find, sizes_away, target_size
+from siammask_ros.target_status import TargetStatus
+from siammask_ros.targets import Meeting, Target
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from siammask_ros.crop import ImageBgr
+    from siammask_ros.longterm_config import LongTermConfig
+    from siammask_ros.tracker_state import TrackerState
+
+_SWAP_DETOUR = 0.75
+"""Target sizes by which two targets' motion must be smoother if they are taken for each other."""
+_PROVED = 3
+"""Frames in which a rival must have been seen apart from its target before it counts."""
+_PART = 0.2
+"""Share of the smaller mask from which on two masks are of one thing."""
+_SURE_FRAMES = 3
+"""Frames in a row that a rival must have been seen well in, to be one of two that met."""
+_MEETING_MEMORY = 60
+"""Frames after a meeting in which it can be found out which one is which."""
+_FAR_OFF = 3.0
+"""Target sizes beyond which a place does not fit worse."""
+_SIZES_PER_LIKENESS = 10.0
+"""Target sizes that a difference of colours counts as much as, for each whole likeness."""
+_ECLIPSE = 25
+"""Frames after which a target and a rival that have met are one, if nothing else is there."""
+
+
+class Plan(NamedTuple):
+    """Where a target is looked for in a frame; the last so many are new tiles."""
+
+    states: list[TrackerState]
+    tiles: int = 0
+
+    def searching(self, target: Target) -> Target:
+        """The target with these tiles counted."""
+        return replace(target, searches=target.searches + self.tiles)
+
+
+@dataclass(eq=False)
+class Party:
+    """A target, or a rival of one, in a step."""
+
+    image_bgr: ImageBgr
+    target: Target
+    plan: Plan
+    rival_of: Party | None = None
+    finds: list[Find] = field(default_factory=list)
+    is_gone: bool = False
+    """Another party has taken what it is."""
+    has_met: bool = False
+    """What was found of it is what was found of another one, too."""
+    has_parted: bool = False
+    """And it is known which one is which."""
+
+    @property
+    def followed(self) -> bool:
+        """Whether it is not LOST."""
+        return self.target.status != TargetStatus.LOST
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is more than the shadow of another."""
+        return not self.is_gone and (self.rival_of is None or self.target.frames >= _PROVED)
+
+    @property
+    def find(self) -> Find:
+        """What was found where it should be."""
+        return self.finds[0]
+
+    @find.setter
+    def find(self, find: Find) -> None:
+        self.finds[0] = find
+
+
+class _Pair(NamedTuple):
+    """Two followed targets of one image, and what was found of each."""
+
+    target: Target
+    other: Target
+    find: Find
+    other_find: Find
+
+    @property
+    def detour(self) -> float:
+        """By how many target sizes their motion is smoother if each takes the other's find."""
+        kept = _surprise(self.target, self.find) + _surprise(self.other, self.other_find)
+        swapped = _surprise(self.target, self.other_find) + _surprise(self.other, self.find)
+        return kept - swapped
+
+    @property
+    def is_other_nearer(self) -> bool:
+        """Whether the other is what it should be, rather than the first."""
+        return _surprise(self.other, self.other_find) < _surprise(self.target, self.find)
+
+
+@dataclass(frozen=True)
+class Meetings:
+    """Tells apart what meets, by the thresholds of a `LongTermConfig`."""
+
+    config: LongTermConfig
+
+    def tell_apart(self, parties: Sequence[Party]) -> None:
+        """Give targets of one image that meet what is theirs, in place."""
+        followed = [party for party in parties if party.followed]
+        for first, second in itertools.combinations(followed, 2):
+            if first.image_bgr is not second.image_bgr or not (first.counts and second.counts):
+                continue
+            pair = _Pair(first.target, second.target, first.find, second.find)
+            if self._are_swapped(pair):
+                _exchange(first, second)
+            elif self.config.are_one(first.find.result.box, second.find.result.box):
+                self._part(first, second)
+        self._sort_out(followed)
+
+    def _part(self, first: Party, second: Party) -> None:
+        """Decide whose it is what was found of both: the other one is behind it, or beside it."""
+        for target, rival in ((first, second), (second, first)):
+            if rival.rival_of is target and self._is_one(target, rival):
+                rival.is_gone = True
+                return
+        pair = _Pair(first.target, second.target, first.find, second.find)
+        behind = first if pair.is_other_nearer else second
+        behind.find = behind.find._replace(is_eclipsed=True)
+        first.has_met = second.has_met = True
+
+    def _sort_out(self, parties: Sequence[Party]) -> None:
+        """Give targets that have met another lately what suits them best, in place."""
+        for party in parties:
+            if party.rival_of is not None or not party.followed or party.target.meeting is None:
+                continue
+            for other in parties:
+                if self._can_be(party, other) and self._gain(party, other) > _SWAP_DETOUR:
+                    _exchange(party, other)
+                    # What the two have met has that place already.
+                    other.is_gone = party.find.is_eclipsed or other.find.is_eclipsed
+                    party.find = party.find._replace(is_eclipsed=False)
+                    party.has_parted = other.has_parted = True
+                    break
+
+    def _can_be(self, party: Party, other: Party) -> bool:
+        """Whether a target may be what was found of another, that it can have met."""
+        if other is party or other.is_gone or other.image_bgr is not party.image_bgr:
+            return False
+        is_own_rival = other.rival_of is party
+        has_met = other.rival_of is None and other.followed and other.target.meeting is not None
+        is_sure = other.target.strong_frames >= _SURE_FRAMES and other.find.is_strong(self.config)
+        is_apart = not self.config.are_one(party.find.result.box, other.find.result.box)
+        return (is_own_rival or has_met) and is_sure and is_apart
+
+    def _gain(self, party: Party, other: Party) -> float:
+        """By how many target sizes two fit better to what they were before, if they change."""
+        gain = self._misfit(party, party.find) - self._misfit(party, other.find)
+        if other.target.meeting is not None:
+            gain += self._misfit(other, other.find) - self._misfit(other, party.find)
+        return gain
+
+    def _misfit(self, party: Party, find: Find) -> float:
+        """How far a find is from where a target was going when it met another, and how unlike it.
+
+        In target sizes.
+        """
+        meeting = party.target.meeting
+        if meeting is None:
+            return 0.0
+        away = math.dist(meeting.expected_xy, find.state.center_xy) / target_size(find.state)
+        return min(away, _FAR_OFF) + _SIZES_PER_LIKENESS * (1 - self._likeness(party, find))
+
+    def _is_one(self, party: Party, rival: Party) -> bool:
+        """Whether a target and a rival that met long ago are one, and that is the target."""
+        is_long = party.target.eclipsed_frames >= _ECLIPSE
+        return is_long and self._misfit(party, party.find) < self._misfit(rival, rival.find)
+
+    def may_be_rival(self, party: Party, rival: Party) -> bool:
+        """Whether a new rival looks like the target, and is no part of it."""
+        own, other = party.find.result, rival.find.result
+        shared = np.count_nonzero(own.mask & other.mask)
+        if shared > _PART * min(own.mask_area, other.mask_area):
+            return False
+        return self._likeness(party, rival.find) >= self.config.color_full_above
+
+    @staticmethod
+    def _likeness(party: Party, find: Find) -> float:
+        """How much a find, of any target, looks like this one."""
+        look = look_at(party.image_bgr, find.result, party.target.appearance)
+        return 1.0 if look is None else look.relative_similarity
+
+    def _are_swapped(self, pair: _Pair) -> bool:
+        """Whether each of two targets was found where, and as, the other should be."""
+        if pair.detour < _SWAP_DETOUR:
+            return False
+        return all(
+            self._may_be(target, find)
+            for target, find in ((pair.target, pair.other_find), (pair.other, pair.find))
+        )
+
+    def _may_be(self, target: Target, find: Find) -> bool:
+        """Whether the colours of a find, of any target, do not speak against this one."""
+        if target.appearance is None or find.look is None:
+            return True
+        likeness = target.appearance.likeness(find.look.histogram)
+        return target.appearance.relative(likeness) >= self.config.color_full_above
+
+    @staticmethod
+    def after(party: Party) -> Meeting | None:
+        """The meeting that is not forgotten, or a new one."""
+        target, meeting = party.target, party.target.meeting
+        if party.has_parted:
+            return None
+        if meeting is not None:
+            meeting = meeting._replace(frames=meeting.frames + 1)
+            return meeting if meeting.frames <= _MEETING_MEMORY else None
+        if party.has_met:
+            return Meeting(target.tracker_state.center_xy, target.steady_velocity_xy, 1)
+        return None
+
+
+def _surprise(target: Target, find: Find) -> float:
+    """Distance of a find from where the target should be, in target sizes."""
+    return sizes_away(find.state, target.expected_state)
+
+
+def _exchange(first: Party, second: Party) -> None:
+    """Let each go on with its own kernels where the other was found."""
+    first.find, second.find = _as_of(first, second.find), _as_of(second, first.find)
+
+
+def _as_of(party: Party, find: Find) -> Find:
+    """A find of another target, for one that goes on with its own kernels and colours."""
+    place = find.state
+    state = replace(party.find.state, center_xy=place.center_xy, size_wh=place.size_wh)
+    look = look_at(party.image_bgr, find.result, party.target.appearance)
+    return find._replace(state=state, look=look)
