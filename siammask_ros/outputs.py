@@ -98,7 +98,7 @@ class Outputs:
         self.written: list[Path] = []
         self._sinks = list(sinks)
         self._queue: Queue[TrackedFrame | None] = Queue(WAITING_FRAMES)
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._thread = Thread(target=self._feed, name="outputs", daemon=True)
 
     def add(self, tracked: TrackedFrame) -> None:
@@ -122,8 +122,13 @@ class Outputs:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._queue.put(None)
-        self._thread.join()
+        try:
+            self._queue.put(None)
+            self._thread.join()
+        except KeyboardInterrupt as again:  # the frames that wait are let go
+            self._failure = self._failure or again
+            self._queue.put(None)
+            self._thread.join()
         if self._failure is not None:
             kind, error = type(self._failure), self._failure
         failures = [_failure(sink, kind, error, trace) for sink in self._sinks]

@@ -87,10 +87,17 @@ class RerunSink(FileSink):
             self._log_change(change)
 
     def finish(self) -> bool:
-        """End the recording."""
+        """End the recording.
+
+        Raises:
+            OSError: it could not be written; the log of Rerun on the error stream says why.
+        """
         if self._stream is None or self._file is None:
             return False
-        self._stream.flush()
+        try:
+            self._stream.flush()
+        except RuntimeError as error:
+            raise OSError(f"cannot write {self.path}: {error}") from error
         self._stream.disconnect()
         self._file.finish()
         return True

@@ -283,6 +283,23 @@ def test_ctrl_c_keeps_what_is_done_where_that_is_wanted(tmp_path):
             assert not any(folder.iterdir())
 
 
+def test_ctrl_c_again_lets_go_of_waiting_frames(tmp_path):
+    outputs = open_outputs(OutputPaths(csv=tmp_path / "c.csv"), RUN)
+    join = outputs._thread.join
+    presses = [KeyboardInterrupt()]
+
+    def pressed():
+        if presses:
+            raise presses.pop()
+        join()
+
+    outputs._thread.join = pressed
+    with pytest.raises(KeyboardInterrupt):
+        add_all(outputs, run("ITTLTT"))
+    assert not outputs._thread.is_alive()
+    assert not any(tmp_path.iterdir())
+
+
 def test_without_a_frame_there_is_no_file(tmp_path, rerun):
     outputs = open_outputs(all_paths(tmp_path, rerun=rerun), RUN)
     add_all(outputs, [])
@@ -332,11 +349,12 @@ for kind, name, most in {cases!r}:
                 outputs.add(tracked)
         said = "written"
     except OSError as error:
-        said = error.strerror
+        said = error.strerror or str(error)
     left = [file.name for file in path.parent.iterdir()]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     print(kind, most, said, left)
 """
+RERUN_LIMIT = ("rerun", "r.rrd", 20_000)
 SMALL_LIMITS = [
     ("video", "v.mp4", 20_000),
     ("csv", "c.csv", 5_000),
@@ -348,17 +366,42 @@ SMALL_LIMITS = [
 ]
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of files here")
-def test_full_disk_is_one_error_and_no_file(tmp_path):
+def write_on_full_disk(folder, cases):
     """The system refuses to write more of a file, as it does where the disk is full."""
-    pytest.importorskip("av")
-    tests, folder = str(Path(__file__).parent), str(tmp_path / "out")
-    code = FULL_DISK.format(tests=tests, cases=SMALL_LIMITS, folder=folder)
+    if not hasattr(signal, "SIGXFSZ"):
+        pytest.skip("no limit on the size of files here")
+    code = FULL_DISK.format(tests=str(Path(__file__).parent), cases=cases, folder=str(folder))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
     )
+
+
+def test_full_disk_is_one_error_and_no_file(tmp_path):
+    pytest.importorskip("av")
+    done = write_on_full_disk(tmp_path / "out", SMALL_LIMITS)
     assert done.stdout.splitlines() == [
         f"{kind} {most} File too large []" for kind, _, most in SMALL_LIMITS
     ]
     assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_full_disk_is_an_error_of_rerun_too(tmp_path):
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed")
+    done = write_on_full_disk(tmp_path / "out", [RERUN_LIMIT])
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"rerun 20000 cannot write {tmp_path}")
+    assert line.endswith("[]")
+    assert done.returncode == 0
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path):
+    pytest.importorskip("av")
+    for name in ("first", "second"):
+        add_all(open_outputs(all_paths(tmp_path / name), RUN), run("ITTULLTT", "  ITT"))
+    first, second = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (tmp_path / "first", tmp_path / "second")
+    )
+    assert len(first) == 5 + 8
+    assert first == second
