@@ -76,6 +76,9 @@ PACKAGE_SOURCES = (
     "setup.py",
     "setup.cfg",
     "package.xml",
+    # Installed with the package too, for bags.
+    "siammask_msgs/msg",
+    "siammask_msgs/srv",
 )
 
 
