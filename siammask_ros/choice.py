@@ -119,8 +119,34 @@ def choose(
     Raises:
         RuntimeError: a patch has no finite proposal (broken weights).
     """
+    penalties = _penalties(proposals, regions, config.change_penalty)
+    influence = config.window_influence
+    with np.errstate(all="ignore"):  # an absurd prediction may overflow; it cannot win
+        penalized_scores = penalties * proposals.scores * (1 - influence)
+        penalized_scores += proposals.grid.window * influence  # (N, P)
+    usable = np.isfinite(penalized_scores) & np.isfinite(proposals.boxes).all(axis=1)
+    if not usable.any(axis=1).all():
+        raise RuntimeError("the network predicted no finite box and score")
+    # The highest penalised score of each patch, the first of equals.
+    best = np.where(usable, penalized_scores, -np.inf).argmax(axis=1)
     of_regions = [
-        _best_in_patch(proposals, index, region, config) for index, region in enumerate(regions)
+        Choice(
+            patch,
+            region,
+            index,
+            proposals.grid.position(index),
+            proposals.boxes[patch, :, index],
+            float(proposals.scores[patch, index]),
+            float(penalties[patch, index]),
+            _alternative(
+                proposals.scores[patch],
+                penalties[patch],
+                proposals.boxes[patch],
+                index,
+                usable[patch],
+            ),
+        )
+        for patch, (region, index) in enumerate(zip(regions, best.tolist(), strict=True))
     ]
     scales = len(config.search_scales)
     return [
@@ -129,35 +155,21 @@ def choose(
     ]
 
 
-def _best_in_patch(
-    proposals: Proposals, patch_index: int, region: SearchRegion, config: TrackerConfig
-) -> Choice:
-    """The proposal of a patch with the highest penalised score, the first of equals."""
-    scores, boxes = proposals.scores[patch_index], proposals.boxes[patch_index]
-    target_width, target_height = np.array(region.state.size_wh) * region.patch_per_image
-    widths, heights = boxes[2], boxes[3]
-    with np.errstate(all="ignore"):  # an absurd prediction may overflow; it cannot win
+def _penalties(
+    proposals: Proposals, regions: Sequence[SearchRegion], change_penalty: float
+) -> FloatArray:
+    """(N, P) what is left of each score for the change of size and shape, in [0, 1]."""
+    sizes_wh = np.array([region.state.size_wh for region in regions])  # (N, 2)
+    sizes_wh = sizes_wh * np.array([region.patch_per_image for region in regions])[:, None]
+    target_widths, target_heights = sizes_wh[:, :1], sizes_wh[:, 1:]  # (N, 1)
+    widths, heights = proposals.boxes[:, 2], proposals.boxes[:, 3]  # (N, P)
+    with np.errstate(all="ignore"):
         size_change = _change(
-            _padded_size(widths, heights) / _padded_size(target_width, target_height)
+            _padded_size(widths, heights) / _padded_size(target_widths, target_heights)
         )
-        ratio_change = _change((target_width / target_height) / (widths / heights))
-        penalties = np.exp(-(ratio_change * size_change - 1) * config.change_penalty)
-        influence = config.window_influence
-        penalized_scores = penalties * scores * (1 - influence) + proposals.grid.window * influence
-    usable = np.isfinite(penalized_scores) & np.isfinite(boxes).all(axis=0)
-    if not usable.any():
-        raise RuntimeError("the network predicted no finite box and score")
-    index = int(np.argmax(np.where(usable, penalized_scores, -np.inf)))
-    return Choice(
-        patch_index,
-        region,
-        index,
-        proposals.grid.position(index),
-        boxes[:, index],
-        float(scores[index]),
-        float(penalties[index]),
-        _alternative(scores, penalties, boxes, index, usable),
-    )
+        ratio_change = _change((target_widths / target_heights) / (widths / heights))
+        penalties: FloatArray = np.exp(-(ratio_change * size_change - 1) * change_penalty)
+    return penalties
 
 
 def _alternative(

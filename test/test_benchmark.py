@@ -72,6 +72,28 @@ def test_a_slow_part_shows_where_it_is(network):
     assert case.step.p50 - others >= slow_seconds * 1000 * 0.9
 
 
+def test_a_batch_is_compared_with_its_targets_one_by_one(network):
+    """With a network that takes a pause in each pass, however many patches it is given."""
+    quick_search = network.search
+
+    def search(*arguments):
+        time.sleep(0.03)
+        return quick_search(*arguments)
+
+    network.search = search
+    try:
+        one, four = benchmark_tracker(
+            network, sizes=SIZES[:1], targets=(1, 4), steps=3, warm_up=1
+        ).cases
+    finally:
+        del network.search
+    assert one.shares == ()
+    assert one.share_quartiles is None
+    assert len(four.shares) == 3
+    first, median, third = four.share_quartiles
+    assert 0.2 < first <= median <= third < 0.9
+
+
 def test_report_names_network_and_place(network, report):
     assert report.network == "compact"
     assert report.parameters == sum(weights.numel() for weights in network.parameters())
@@ -137,6 +159,9 @@ def test_reports_hold_the_numbers(tmp_path, report):
     text = benchmark_markdown(report)
     line = next(line for line in text.splitlines() if line.startswith("| 160x120 | 3 |"))
     assert f" {report.cases[3].frames_per_second:.1f} " in line
+    first, median, third = report.cases[3].share_quartiles
+    assert f"| {median:.3f} ({first:.3f} to {third:.3f}) |" in line
+    assert case["shares"] == list(report.cases[1].shares)
     assert [path.name for path in write_benchmark(tmp_path / "new", report)] == [
         "benchmark.md",
         "benchmark.json",

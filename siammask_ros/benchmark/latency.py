@@ -83,6 +83,8 @@ class CaseResult:
         step: the whole step, for all targets.
         parts: summary of each part, named as in `StepTimes`.
         initialize: start of all targets.
+        shares: time of each step relative to that of its targets one by one, measured right after
+            it; empty for one target.
     """
 
     size_wh: tuple[int, int]
@@ -91,11 +93,20 @@ class CaseResult:
     step: Summary
     parts: dict[str, Summary]
     initialize: Summary
+    shares: tuple[float, ...]
 
     @property
     def frames_per_second(self) -> float:
         """Frames that this process tracks in a second, from the mean time."""
         return 1000.0 / self.step.mean
+
+    @property
+    def share_quartiles(self) -> tuple[float, float, float] | None:
+        """First quartile, median and third quartile of `shares`; None for one target."""
+        if not self.shares:
+            return None
+        first, median, third = (float(value) for value in np.percentile(self.shares, (25, 50, 75)))
+        return first, median, third
 
 
 @dataclass(frozen=True)
@@ -203,7 +214,8 @@ def benchmark_tracker(
         config: settings; the preset that the network names if None.
         preset_name: for the report; the network's own if None.
         sizes: image sizes (width, height), at least 64 px a side.
-        targets: numbers of targets tracked in one forward pass, each at least 1.
+        targets: numbers of targets tracked in one forward pass, each at least 1; with more than
+            one each step is followed by the steps of its targets one by one, to compare.
         steps: timed steps a case, at least 1.
         warm_up: steps before that are not timed, at least 0.
         threads: threads of torch and OpenCV; left alone if None.
@@ -276,10 +288,15 @@ def _measure(
     starts = [(images[0], box) for box in target_boxes(size_wh, count)]
     initialize_ms, states = _time_initialize(tracker, timed, starts)
     times: list[StepTimes] = []
+    shares: list[float] = []
     for index in range(warm_up + steps):
-        step_times = _time_step(tracker, timed, images[index % len(images)], states)
+        image = images[index % len(images)]
+        step_times = _time_step(tracker, timed, image, states)
         if index >= warm_up:
             times.append(step_times)
+        if index >= warm_up and count > 1:
+            one_by_one = [_time_step(tracker, timed, image, [state]) for state in states]
+            shares.append(sum(step_times) / sum(sum(each) for each in one_by_one))
         if on_step is not None:
             on_step()
     return CaseResult(
@@ -289,6 +306,7 @@ def _measure(
         Summary.of([sum(each) for each in times]),
         {name: Summary.of([getattr(each, name) for each in times]) for name in StepTimes._fields},
         Summary.of(initialize_ms),
+        tuple(shares),
     )
 
 

@@ -22,7 +22,7 @@ def benchmark_markdown(report: BenchmarkReport) -> str:
     """Two tables: the whole step with percentiles, and the median of each part."""
     place = report.environment
     whole = markdown_table(
-        ("image", "targets", "fps", "mean ms", "p50", "p90", "p99", "start ms"),
+        ("image", "targets", "fps", "mean ms", "p50", "p90", "p99", "start ms", "of one by one"),
         [
             (
                 _size(case.size_wh),
@@ -30,6 +30,7 @@ def benchmark_markdown(report: BenchmarkReport) -> str:
                 f"{case.frames_per_second:.1f}",
                 *(f"{value:.1f}" for value in case.step[:4]),
                 f"{case.initialize.p50:.1f}",
+                _share(case.share_quartiles),
             )
             for case in report.cases
         ],
@@ -51,7 +52,8 @@ def benchmark_markdown(report: BenchmarkReport) -> str:
         f"{place.cpu_count} cores), {place.torch_threads} torch and {place.opencv_threads} OpenCV "
         f"threads, load average {place.load_average:.1f}. Python {place.python}, "
         f"torch {place.torch}, OpenCV {place.opencv}, NumPy {place.numpy}, {place.system}.\n\n"
-        f"Time of a tracking step for all targets of an image, masks in full size included:\n\n"
+        "Time of a tracking step for all targets of an image, masks in full size included, and its\n"
+        "share of the time of their steps one by one (median, first to third quartile):\n\n"
         f"{whole}\nMedian of each part in ms:\n\n{parts}"
     )
 
@@ -74,6 +76,13 @@ def write_benchmark(directory: str | os.PathLike[str], report: BenchmarkReport) 
         write_whole(folder / "benchmark.md", benchmark_markdown(report)),
         write_whole(folder / "benchmark.json", benchmark_json(report)),
     ]
+
+
+def _share(quartiles: tuple[float, float, float] | None) -> str:
+    if quartiles is None:
+        return "-"
+    first, median, third = quartiles
+    return f"{median:.3f} ({first:.3f} to {third:.3f})"
 
 
 def _size(size_wh: tuple[int, int]) -> str:
