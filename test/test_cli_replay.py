@@ -8,6 +8,7 @@ import filecmp
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -181,6 +182,27 @@ def test_detections_in_the_bag_are_found(replay, tmp_path):
     rows = read_results(tmp_path / "all.csv")
     assert {(row.label, row.target_id) for row in rows} == {("cup", 1), ("pen", 2)}
     assert min(row.frame for row in rows) == 3
+
+
+def test_boxes_and_detections_together(replay, tmp_path, capsys):
+    bag = TinyBag()
+    for number in range(FRAMES):
+        bag.add_image(number)
+    for topic in ("/one", "/two"):
+        bag.add_boxes(1, ("pen", 1.0, 1.0, 12.0, 10.0), topic=topic)
+    path = bag.write(tmp_path / "bag")
+    assert replay(path, "--from-bag", "detections") == 1
+    assert "several topics with detections, name one with --detections: /one, /two" in (
+        complaint(capsys)
+    )
+    assert replay(path, "--detections", IMAGES, "--from-bag", "both") == 1
+    assert f"topic {IMAGES} of {path} is sensor_msgs/msg/Image, no detections" in complaint(capsys)
+    options = ["--from-bag", "both", "--detections", "/two", "--csv", "t.csv"]
+    assert replay(path, *options) == 0
+    assert {row.target_id for row in read_results(tmp_path / "t.csv")} == {1}
+    assert replay(path, *options, "--policy", "all", "--force") == 0
+    rows = read_results(tmp_path / "t.csv")
+    assert {(row.target_id, row.label) for row in rows} == {(1, ""), (2, "pen")}
 
 
 # --- What is skipped, refused, replaced
@@ -396,16 +418,20 @@ def in_a_process(arguments, folder, weights, *, before=""):
     )  # fmt: skip
 
 
+@pytest.fixture
+def little_room():
+    """No file may grow beyond this, as if the disk ended there."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
-def test_a_full_disk_leaves_nothing(tmp_path, bag, weights, storage):
-    # No file may grow beyond this, as if the disk ended there.
-    before = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))"
-    options = ["--storage", storage, "--compression", "none"]
-    process = in_a_process([bag, *options], tmp_path, weights, before=before)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 1, said
-    (line,) = said.strip().splitlines()
-    assert line.startswith("siammask: ")
+def test_a_full_disk_leaves_nothing(tmp_path, replay, bag, capsys, storage, request):
+    request.getfixturevalue("little_room")
+    assert replay(bag, "--storage", storage, "--compression", "none") == 1
+    assert complaint(capsys).startswith("siammask: ")
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]
 
 
