@@ -52,8 +52,8 @@ def benchmark_markdown(report: BenchmarkReport) -> str:
         f"{place.cpu_count} cores), {place.torch_threads} torch and {place.opencv_threads} OpenCV "
         f"threads, load average {place.load_average:.1f}. Python {place.python}, "
         f"torch {place.torch}, OpenCV {place.opencv}, NumPy {place.numpy}, {place.system}.\n\n"
-        "Time of a tracking step for all targets of an image, masks in full size included, and its\n"
-        "share of the time of their steps one by one (median, first to third quartile):\n\n"
+        "Time of a tracking step for all targets of an image, masks in full size included, and\n"
+        "its share of the time of their steps one by one (median, first to third quartile):\n\n"
         f"{whole}\nMedian of each part in ms:\n\n{parts}"
     )
 
