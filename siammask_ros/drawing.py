@@ -203,11 +203,20 @@ def _luminance(colour: Colour) -> float:
 def plain_text(text: str, most: int = MAX_LABEL_CHARACTERS) -> str:
     """Text that OpenCV's fonts can show, cut to a sensible length."""
     shown = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return shown if len(shown) <= most else shown[: most - 3] + "..."
+    return shown if len(shown) <= most else shown[: max(most - 3, 0)] + "..."[:most]
 
 
 def _drawn_caption(item: OverlayItem) -> str:
     return item_caption(replace(item, label=plain_text(item.label)))
+
+
+def fitted_text(text: str, scale: float, width: int) -> str:
+    """Text that OpenCV's fonts can show, cut so that it is at most so many pixels wide."""
+    shown = plain_text(text, len(text))
+    most = len(shown)
+    while most > 0 and cv2.getTextSize(plain_text(shown, most), FONT, scale, 1)[0][0] > width:
+        most -= 1
+    return plain_text(shown, most)
 
 
 def item_caption(item: OverlayItem) -> str:
@@ -421,12 +430,13 @@ def _sheet_row(
         shrinks = frame.shape[1] > cell_width
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         cell = cv2.resize(frame, (cell_width, height), interpolation=method)
-        row[:height, left : left + cell_width] = cell
         if mark is not None:
             edge = SHEET_MARK_WIDTH // 2
-            corner = (left + cell_width - 1 - edge, height - 1 - edge)
-            cv2.rectangle(row, (left + edge, edge), corner, mark, SHEET_MARK_WIDTH)
-        _write(row, caption, (left + 1, height + 16), SHEET_TEXT_SCALE, SHEET_TEXT)
+            corner = (cell_width - 1 - edge, height - 1 - edge)
+            cv2.rectangle(cell, (edge, edge), corner, mark, SHEET_MARK_WIDTH)
+        row[:height, left : left + cell_width] = cell
+        shown = fitted_text(caption, SHEET_TEXT_SCALE, cell_width)
+        _write(row, shown, (left + 1, height + 16), SHEET_TEXT_SCALE, SHEET_TEXT)
     return row
 
 

@@ -226,7 +226,7 @@ def _table(caption: str, header: Sequence[tuple[str, bool]], rows: Iterable[Sequ
     """
     kinds = [' class="number"' if is_number else "" for _, is_number in header]
     names = [f'<th scope="col"{k}>{n}</th>' for (n, _), k in zip(header, kinds, strict=True)]
-    lines = ['<div class="wide"><table>', f"<caption>{caption}</caption>"]
+    lines = ['<div class="wide" tabindex="0"><table>', f"<caption>{caption}</caption>"]
     lines.append(f"<thead><tr>{''.join(names)}</tr></thead>\n<tbody>")
     for first, *others in rows:
         cells = [f"<td{k}>{cell}</td>" for cell, k in zip(others, kinds[1:], strict=True)]

@@ -82,6 +82,13 @@ def targets_caption(rows: Iterable[ResultRow]) -> str:
     return "   ".join(words)
 
 
+def states_caption(rows: Iterable[ResultRow]) -> str:
+    """How many targets of one frame are in each state."""
+    states = [row.state for row in rows]
+    counts = [(states.count(state.name), state.name.lower()) for state in TargetStatus]
+    return "   ".join(f"{count} {name}" for count, name in counts if count)
+
+
 class ResultsWriter:
     """Writes rows as CSV, UTF-8, after a header line.
 

@@ -22,13 +22,12 @@ from siammask_ros.drawing import (
     SheetSection,
     contact_sheet,
     evenly_spaced,
-    plain_text,
 )
 from siammask_ros.files import PartialFile
 from siammask_ros.history import History, StateChange, StateWatch, counted
 from siammask_ros.pictures import encode_png, write_png
 from siammask_ros.plots import write_chart
-from siammask_ros.results import ResultsWriter, targets_caption
+from siammask_ros.results import ResultsWriter, states_caption, targets_caption
 from siammask_ros.run_plots import run_figure
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.video import VideoClock, VideoWriter
@@ -51,8 +50,8 @@ SHEET_MOMENTS = 24
 """At most so many frames with losses and returns on it."""
 SHEET_COLUMNS = 4
 SHEET_CELL_WIDTH = 400
-SHEET_CAPTION_CHARACTERS = 52
-"""What fits below a cell."""
+SHEET_NAMED_TARGETS = 3
+"""Of more targets in a frame the states are counted."""
 SPARE = 4
 """An `EvenSample` keeps up to so many times as many as are wanted: the finer, the more even."""
 
@@ -357,8 +356,9 @@ def _cell(order: int, tracked: TrackedFrame, moments: list[StateChange]) -> _Cel
     rows = tracked.rows(clip="")
     told = "   ".join(f"{change.name} {change.words}" for change in moments)
     when = f"frame {tracked.frame.index}  {tracked.frame.time_s:.1f} s   "
-    caption = plain_text(when + (told or targets_caption(rows)), SHEET_CAPTION_CHARACTERS)
-    return _Cell(order, image, caption, mark)
+    if not told:
+        told = targets_caption(rows) if len(rows) <= SHEET_NAMED_TARGETS else states_caption(rows)
+    return _Cell(order, image, when + told, mark)
 
 
 class PlotSink(FileSink):

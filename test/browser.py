@@ -107,7 +107,8 @@ class Page:
     def open(self, address):
         """Load an address and wait until all of it is there."""
         self._events.discard("Page.loadEventFired")
-        self.call("Page.navigate", url=address)
+        if problem := self.call("Page.navigate", url=address).get("errorText"):
+            raise RuntimeError(f"{address}: {problem}")
         self._receive_until(lambda: "Page.loadEventFired" in self._events)
 
     def evaluate(self, expression):

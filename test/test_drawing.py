@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from siammask_ros.drawing import (
+    SHEET_BACKGROUND,
+    SHEET_CAPTION_HEIGHT,
+    SHEET_GAP,
     OverlayItem,
     SheetSection,
     contact_sheet,
     draw_overlay,
     evenly_spaced,
+    fitted_text,
     target_colour,
 )
 
@@ -168,6 +172,29 @@ def test_contact_sheet_with_runs_of_different_shape():
     sheet = contact_sheet([wide, tall], columns=2, cell_width=40)
     assert (sheet == 200).all(axis=2).sum() >= 40 * 10
     assert (sheet == 100).all(axis=2).sum() >= 2 * 40 * 160
+
+
+def test_captions_stay_below_their_frames():
+    frames = [np.full((30, 40, 3), 200, np.uint8)] * 2
+    sheet = contact_sheet([SheetSection("run", frames, ["m" * 200, ""])], columns=2, cell_width=100)
+    below_second = sheet[-SHEET_GAP - SHEET_CAPTION_HEIGHT : -SHEET_GAP, 2 * SHEET_GAP + 100 :]
+    assert (below_second == SHEET_BACKGROUND).all()
+    assert fitted_text("short", 0.42, 400) == "short"
+    assert fitted_text("m" * 200, 0.42, 100).endswith("m...")
+    assert fitted_text("word", 0.42, 0) == ""
+
+
+def test_marks_are_drawn_round_their_frames():
+    frames = [np.full((30, 40, 3), 200, np.uint8)] * 2
+    section = SheetSection("run", frames, marks=[None, (10, 20, 250)])
+    sheet = contact_sheet([section], columns=2, cell_width=100)
+    marked = (sheet == (10, 20, 250)).all(axis=2)
+    assert not marked[:, : SHEET_GAP + 100].any()
+    rows, columns = np.nonzero(marked)
+    assert (columns.min(), columns.max()) == (2 * SHEET_GAP + 100, 2 * SHEET_GAP + 199)
+    assert rows.max() - rows.min() == 74
+    with pytest.raises(ValueError, match="1 marks for 2 frames of 'run'"):
+        contact_sheet([SheetSection("run", frames, marks=[None])])
 
 
 def test_contact_sheet_refuses_nothing_and_wrong_captions():

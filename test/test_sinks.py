@@ -208,7 +208,7 @@ def test_sheet_of_a_long_run_is_small_and_shows_some_of_many_moments(tmp_path, m
     assert len(frames) <= SHEET_MOMENTS + SHEET_FRAMES
     assert "1,501 frames, lost 250 times, found again 249 times" in subtitle
     assert f"{shown} of 499 such moments are shown" in subtitle
-    assert all(len(caption) <= sinks.SHEET_CAPTION_CHARACTERS for caption in captions)
+    assert captions[1] == "frame 4  0.2 s   #1 lost"
     assert len(made) < 400  # most frames are never drawn
 
 
@@ -217,6 +217,14 @@ def test_sheet_tells_of_new_targets_and_of_one_frame(tmp_path):
     assert (2, STATES["I"]) in read_sheet(tmp_path / "s.png")
     feed(SheetSink(tmp_path / "one.png", name="clip"), run("I"))
     assert cv2.imread(str(tmp_path / "one.png")).shape[1] == SHEET_CELL_WIDTH + 2 * SHEET_GAP
+
+
+def test_captions_count_the_states_of_many_targets(tmp_path, monkeypatch):
+    captions = []
+    section = sinks.SheetSection
+    monkeypatch.setattr(sinks, "SheetSection", lambda *a: captions.extend(a[2]) or section(*a))
+    feed(SheetSink(tmp_path / "s.png", name="clip"), run("IT", "IT", "IT", "IU"))
+    assert captions[-1] == "frame 1  0.1 s   3 tracking   1 uncertain"
 
 
 def test_an_even_sample_is_even_and_bounded():
