@@ -318,7 +318,7 @@ def test_a_bad_bag_is_named(replay, tmp_path, capsys, make, said):
         (["--topic", "/other"], "no image topic /other in"),
         (["--topic", "/notes"], "topic /notes of .* is std_msgs/msg/String, no image"),
         (["--copy", "/other"], "no topic /other in .*; there is /camera/image_raw, /notes"),
-        (["--targets", "none.yaml"], "none.yaml: No such file"),
+        (["--targets", "none.yaml"], "no such list of targets: none.yaml"),
         (["--start", "50"], "no image to replay on /camera/image_raw"),
         (["--output", "taken"], "taken exists"),
     ],

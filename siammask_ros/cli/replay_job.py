@@ -173,15 +173,15 @@ def run_job(job: ReplayJob, watcher: Watcher) -> Outcome:
     outcome = Outcome(job.bag)
     if job.output.exists() and job.bag.exists() and job.output.samefile(job.bag):
         raise ValueError(f"{job.output} is the bag itself, its results need another name")
+    if not job.force and is_up_to_date(job):
+        outcome.status = "up to date"
+        return outcome
     with open_bag(job.bag) as bag:
         outcome.warnings = bag.warnings
-        fingerprint = fingerprint_of(job)
         if not job.force:
-            if is_up_to_date(job, fingerprint):
-                outcome.status = "up to date"
-                return outcome
             _refuse_existing(job)
         topic = bag.image_topic(job.topic)
+        fingerprint = fingerprint_of(job)  # before, in case something changes meanwhile
         _replay(job, bag, topic, watcher, outcome)
         _write_record(job, fingerprint, topic, outcome)
     return outcome
@@ -394,27 +394,30 @@ def fingerprint_of(job: ReplayJob) -> str:
     from siammask_ros.network.checkpoints import BUNDLED
     from siammask_ros.weights import file_sha256
 
+    listed = job.targets.targets
     options = asdict(replace(job, force=False, output=Path(), bag=Path()))
     weights = Path(BUNDLED.get(job.network.weights, job.network.weights))
     content = {
         "options": options,
         "bag": _bag_digest(job.bag),
         "weights": file_sha256(weights) if weights.is_file() else "",
-        "targets": job.targets.targets.read_text() if job.targets.targets else "",
+        "targets": listed.read_text() if listed and listed.is_file() else "",
         "code": _code_digest(),
     }
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def is_up_to_date(job: ReplayJob, fingerprint: str) -> bool:
+def is_up_to_date(job: ReplayJob) -> bool:
     """Whether all results are there, whole, and made of the same things."""
     try:
         record = json.loads((job.output / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    there = all(path.exists() for path in job.files.wanted)
-    return there and record.get("fingerprint") == fingerprint and bool(record.get("complete"))
+    there = job.bag.exists() and all(path.exists() for path in job.files.wanted)
+    if not there or not record.get("complete"):
+        return False
+    return bool(record.get("fingerprint") == fingerprint_of(job))
 
 
 def _refuse_existing(job: ReplayJob) -> None:
