@@ -52,6 +52,8 @@ SHEET_COLUMNS = 4
 SHEET_CELL_WIDTH = 400
 SHEET_NAMED_TARGETS = 3
 """Of more targets in a frame the states are counted."""
+THINNING = 3
+"""Of so many kept things one stays; odd, so that of losses and returns in turn both stay."""
 SPARE = 4
 """An `EvenSample` keeps up to so many times as many as are wanted: the finer, the more even."""
 
@@ -256,8 +258,8 @@ class EvenSample(Generic[Item]):
         if self.count % self._stride == 0:
             self._kept.append(make())
             if len(self._kept) >= SPARE * self._wanted:
-                self._kept = self._kept[::2]
-                self._stride *= 2
+                self._kept = self._kept[::THINNING]
+                self._stride *= THINNING
         self.count += 1
 
     def nearest(self, indices: Iterable[int]) -> list[Item]:
