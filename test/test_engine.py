@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from siammask_ros import SiamMaskTracker, load_network
 from siammask_ros.anchors import AnchorPosition
 from siammask_ros.clicks import Click
 from siammask_ros.engine import (
@@ -20,7 +21,7 @@ from siammask_ros.engine import (
     TrackingEngine,
     assign_ids,
 )
-from siammask_ros.geometry import Box, RotatedBox
+from siammask_ros.geometry import Box, RotatedBox, box_iou
 from siammask_ros.handover import Detection, HandoverConfig
 from siammask_ros.longterm import LongTermConfig, LongTermTracker, Sighting, TargetResult
 from siammask_ros.masks import ImageRegion
@@ -860,6 +861,64 @@ def a_result(state):
         state.box, RotatedBox.from_box(state.box), False, 0.95 if seen else 0.01,
         ImageRegion(0, 0, 1, 1), empty, empty + 1 > 0, (640, 480), 0, AnchorPosition(0, 0, 0),
     )  # fmt: skip
+
+
+def block_at(size_wh, left):
+    """A coloured block on a plain background, and its box."""
+    width, height = size_wh
+    picture = np.full((height, width, 3), (90, 110, 100), np.uint8)
+    box = Box(float(left), height / 4, width / 4, height / 3)
+    rows = slice(height // 4, height // 4 + height // 3)
+    picture[rows, left : left + width // 4] = (40, 60, 220)
+    picture[height // 3 : height // 2, left + width // 16 : left + width // 6] = (240, 230, 60)
+    return picture, box
+
+
+def test_cameras_of_other_sizes_and_rates_do_not_change_each_others_results():
+    """With the bundled network: together in one batch, the targets are where they are alone."""
+    tracker = LongTermTracker(SiamMaskTracker(load_network("compact")))
+    videos = {  # size, step, and every which tick there is a frame
+        "wide": ((240, 120), 3, 1),
+        "tall": ((100, 160), 1, 3),
+    }
+
+    def run(*names):
+        results = {}
+        engine = TrackingEngine(
+            tracker, names, EngineOptions(every_frame=True),
+            on_result=lambda name, frame, entries, _: results.update(
+                {(name, frame.stamp_ns): entries[0].result if entries else None}
+            ),
+            on_error=lambda _, error: pytest.fail(str(error)),
+        )  # fmt: skip
+        engine.begin()
+        for tick in range(1, 8):
+            for name in names:
+                size_wh, step, period = videos[name]
+                if (tick - 1) % period:
+                    continue
+                picture, box = block_at(size_wh, 20 + step * tick)
+                engine.add_frame(
+                    name, stamp_ns=tick, header=None, decode=lambda p=picture: p, data_bytes=0
+                )
+                if tick == 1:
+                    engine.set_targets(name, 1, [request(1, box.xywh)])
+            engine.work_off()
+        return results
+
+    together = run("wide", "tall")
+    alone = {**run("wide"), **run("tall")}
+    assert together.keys() == alone.keys()
+    assert [len([key for key in alone if key[0] == name]) for name in videos] == [7, 3]
+    for (name, tick), found in together.items():
+        expected = alone[name, tick]
+        assert found.status == expected.status
+        if tick == 1:
+            continue
+        assert found.confidence == pytest.approx(expected.confidence, abs=1e-3)
+        assert box_iou(found.result.box, expected.result.box) > 0.99
+        assert (found.result.mask != expected.result.mask).mean() < 1e-3
+        assert found.result.mask.any()
 
 
 # --- Without a thread
