@@ -108,3 +108,17 @@ def test_windows_refuse_bad_indices():
         extract_windows(maps, torch.tensor([2]), torch.tensor([0]), torch.tensor([0]), 5)
     with pytest.raises(ValueError, match="vectors of one length"):
         extract_windows(maps, torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([0]), 5)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_maps_in_channels_last_memory_stay_there(samples):
+    """The network's own layout on a CPU: not moved, and with the same results."""
+    search = torch.randn(samples, 12, 29, 29).to(memory_format=torch.channels_last)
+    kernel = torch.randn(samples, 12, 5, 5).to(memory_format=torch.channels_last)
+    responses = depthwise_correlation(search, kernel)
+    assert responses.is_contiguous(memory_format=torch.channels_last)
+    merged = depthwise_correlation(search.contiguous(), kernel.contiguous())
+    assert merged.is_contiguous()
+    torch.testing.assert_close(responses.contiguous(), merged, rtol=1e-5, atol=1e-5)
+    with_gradient = depthwise_correlation(search.requires_grad_(), kernel)
+    torch.testing.assert_close(with_gradient.detach(), merged, rtol=1e-5, atol=1e-5)

@@ -19,7 +19,8 @@ def depthwise_correlation(search: Tensor, kernel: Tensor) -> Tensor:
         kernel: (N, C, h, w) exemplar kernels, h <= H and w <= W.
 
     Returns:
-        (N, C, H - h + 1, W - w + 1) responses, contiguous in memory.
+        (N, C, H - h + 1, W - w + 1) responses, in the memory format of `search` on a CPU without
+        gradients, else contiguous.
 
     Raises:
         ValueError: if batch size or channels differ, or the kernel is larger than the search map.
@@ -33,6 +34,8 @@ def depthwise_correlation(search: Tensor, kernel: Tensor) -> Tensor:
     if torch.is_grad_enabled() and (search.requires_grad or kernel.requires_grad):
         responses: Tensor = _DepthwiseCorrelation.apply(search, kernel)  # type: ignore[no-untyped-call]
         return responses
+    if search.device.type == "cpu" and search.is_contiguous(memory_format=torch.channels_last):
+        return _correlate_each(search, kernel)
     return _correlate(search, kernel)
 
 
@@ -69,6 +72,21 @@ def _require_fit(search: Tensor, kernel: Tensor) -> None:
         raise ValueError(
             f"kernel {tuple(kernel.shape)} is larger than the search map {tuple(search.shape)}"
         )
+
+
+def _correlate_each(search: Tensor, kernel: Tensor) -> Tensor:
+    """Sample by sample, where the channels of a pixel lie together: nothing needs to be moved.
+
+    On a CPU that takes less than half the time of the copy and the merged convolution, for one
+    sample as for many; the results are the same.
+    """
+    channels = search.shape[1]
+    return torch.cat(
+        [
+            functional.conv2d(search[number : number + 1], own.unsqueeze(1), groups=channels)
+            for number, own in enumerate(kernel)
+        ]
+    )
 
 
 def _correlate(search: Tensor, kernel: Tensor, padding: tuple[int, int] = (0, 0)) -> Tensor:
