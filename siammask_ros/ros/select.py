@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -184,6 +186,22 @@ def require_windows() -> None:
         raise SelectionError(
             f"there is no display (DISPLAY is not set): run this on a desktop, or ssh -X, {instead}"
         )
+    display = os.environ.get("DISPLAY", "")
+    if sys.platform.startswith("linux") and display and not _answers(display):
+        raise SelectionError(f"display {display!r} (DISPLAY) does not answer, {instead}")
+
+
+def _answers(display: str) -> bool:
+    """Whether a display of this machine is there; true for others, which are not tried."""
+    local = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", display)
+    if local is None:
+        return True
+    path = f"/tmp/.X11-unix/X{local[1]}"  # noqa: S108  where X servers listen
+    for address in (path, f"\0{path}"):
+        with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
+            connection.connect(address)
+            return True
+    return False
 
 
 class TargetSelector:
@@ -243,7 +261,7 @@ class TargetSelector:
 
     def _go_on(self, window: Window) -> bool:
         """One round of messages, picture and keys; false at the end."""
-        self._executor.spin_once(timeout_sec=SPIN_S)
+        self._spin(SPIN_S)
         self._take_answer()
         self._tell_what_is_missing()
         if self._has_changed:
@@ -363,7 +381,21 @@ class TargetSelector:
         while not condition():
             if time.monotonic() > end_s:
                 raise SelectionError(f"{complaint} ({self.options.timeout_s:g} s)")
-            self._executor.spin_once(timeout_sec=0.05)
+            self._spin(0.05)
+
+    def _spin(self, timeout_s: float) -> None:
+        """Let messages in.
+
+        Raises:
+            KeyboardInterrupt: ROS was shut down, which it does by itself at Ctrl-C.
+        """
+        try:
+            self._executor.spin_once(timeout_sec=timeout_s)
+        except Exception:
+            if self.node.context.ok():
+                raise
+        if not self.node.context.ok():
+            raise KeyboardInterrupt
 
 
 def select(options: SelectOptions, window: Window | None = None) -> list[str]:

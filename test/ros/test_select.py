@@ -200,6 +200,20 @@ def test_an_image_that_cannot_be_shown_is_said(client, make_selector):
     selector.run(FakeWindow(arrive, broken, mended))
 
 
+def test_an_interrupt_ends_it(client, make_selector):
+    """ROS takes Ctrl-C, and shuts its context down."""
+    context = rclpy.Context()
+    context.init()
+    node = rclpy.create_node("interrupted", context=context, namespace="select")
+    selector = TargetSelector(node, SelectOptions(image="image"))
+    window = FakeWindow(lambda _: context.shutdown())
+    with pytest.raises(KeyboardInterrupt):
+        selector.run(window)
+    assert window.closed
+    selector.close()
+    node.destroy_node()
+
+
 def test_a_window_that_is_closed_ends_it(client, make_selector):
     window = FakeWindow(lambda _: None)
     window.is_open = False
@@ -263,6 +277,9 @@ def test_no_window_is_a_clear_error(monkeypatch):
     monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     QT5\n")
     with pytest.raises(SelectionError, match=r"no display .*--box x,y,width,height"):
         OpenCvWindow()
+    monkeypatch.setenv("DISPLAY", ":98765")
+    with pytest.raises(SelectionError, match=r"display ':98765' .* does not answer, .*--box"):
+        OpenCvWindow()
     monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     NONE\n")
     with pytest.raises(SelectionError, match=r"opencv-python-headless.*--box x,y,width,height"):
         require_windows()
@@ -270,7 +287,7 @@ def test_no_window_is_a_clear_error(monkeypatch):
 
 def test_the_window_reports_the_left_button(monkeypatch):
     calls, events = {}, []
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("DISPLAY", "elsewhere:0")
     double = SimpleNamespace(
         getBuildInformation=lambda: "  GUI:     GTK3\n",
         namedWindow=lambda title, flags: calls.update(opened=title),
@@ -299,7 +316,7 @@ def test_the_window_reports_the_left_button(monkeypatch):
 
 def test_a_window_is_closed_only_after_it_has_appeared(monkeypatch):
     visible = iter([0.0, 0.0, 1.0, 0.0, -1.0])
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("DISPLAY", "elsewhere:0")
     double = SimpleNamespace(
         getBuildInformation=lambda: "  GUI:     GTK3\n",
         getWindowProperty=lambda title, name: next(visible),
@@ -314,7 +331,7 @@ def test_a_window_that_the_backend_has_forgotten_is_closed(monkeypatch):
     def forgotten(title, name):
         raise cv2.error("NULL guiReceiver (please create a window)")
 
-    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("DISPLAY", "elsewhere:0")
     double = SimpleNamespace(
         getBuildInformation=lambda: "  GUI:     QT5\n",
         getWindowProperty=forgotten,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 import pytest
 
+from siammask_ros.cli.common import EXIT_INTERRUPTED
 from siammask_ros.ros.select import WINDOW_TITLE
 from siammask_ros.selection import BACKGROUND
 
@@ -214,6 +216,14 @@ def test_a_window_of_another_size_takes_boxes_in_pixels_of_the_image(screen, sce
     assert target.box_xywh == pytest.approx(BOX, abs=2)
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, errors
+
+
+def test_an_interrupt_ends_it_without_a_traceback(screen, scene, start):
+    process, _ = start()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == EXIT_INTERRUPTED, errors
+    assert "Traceback" not in errors
 
 
 def test_closing_the_window_ends_it(screen, scene, start):
