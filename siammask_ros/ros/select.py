@@ -188,7 +188,9 @@ def require_windows() -> None:
         )
     display = os.environ.get("DISPLAY", "")
     if sys.platform.startswith("linux") and display and not _answers(display):
-        raise SelectionError(f"display {display!r} (DISPLAY) does not answer, {instead}")
+        raise SelectionError(
+            f"display {display!r} (DISPLAY) does not answer: run this on a desktop, {instead}"
+        )
 
 
 def _answers(display: str) -> bool:

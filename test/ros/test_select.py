@@ -278,7 +278,7 @@ def test_no_window_is_a_clear_error(monkeypatch):
     with pytest.raises(SelectionError, match=r"no display .*--box x,y,width,height"):
         OpenCvWindow()
     monkeypatch.setenv("DISPLAY", ":98765")
-    with pytest.raises(SelectionError, match=r"display ':98765' .* does not answer, .*--box"):
+    with pytest.raises(SelectionError, match=r"display ':98765' .* does not answer: .*--box"):
         OpenCvWindow()
     monkeypatch.setattr(module.cv2, "getBuildInformation", lambda: "  GUI:     NONE\n")
     with pytest.raises(SelectionError, match=r"opencv-python-headless.*--box x,y,width,height"):
