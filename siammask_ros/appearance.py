@@ -59,31 +59,46 @@ class Appearance:
     """What a target usually looks like.
 
     Attributes:
-        histogram: mean of good frames.
-        brightness: the same.
-        usual_similarity: of good frames to the reference.
+        histogram: mean of good frames, the latest above all.
+        first_histogram: mean of the first good frames, which is never forgotten.
+        brightness: of the first ones.
+        usual_similarity: of good frames to the references.
         frames: good frames so far.
     """
 
     histogram: Histogram
+    first_histogram: Histogram
     brightness: float
     usual_similarity: float = 1.0
     frames: int = 1
 
+    @classmethod
+    def first_seen(cls, look: Look) -> Appearance:
+        """That of a target of which there is one good frame."""
+        return cls(look.histogram, look.histogram, look.brightness)
+
     def learned(self, look: Look, rate: float) -> Appearance:
         """The appearance after one more good frame, which counts by `rate` (0 to 1)."""
-        rate = max(rate, 1 / (self.frames + 1)) if self.frames < _FIRST_FRAMES else rate
+        is_first = self.frames < _FIRST_FRAMES
+        rate = max(rate, 1 / (self.frames + 1)) if is_first else rate
+        histogram = self.histogram + np.float32(rate) * (look.histogram - self.histogram)
+        brightness = self.brightness + rate * (look.brightness - self.brightness)
         return Appearance(
-            histogram=self.histogram + np.float32(rate) * (look.histogram - self.histogram),
-            brightness=self.brightness + rate * (look.brightness - self.brightness),
+            histogram=histogram,
+            first_histogram=histogram if is_first else self.first_histogram,
+            brightness=brightness if is_first else self.brightness,
             usual_similarity=self.usual_similarity
             + rate * (look.similarity - self.usual_similarity),
             frames=self.frames + 1,
         )
 
     def likeness(self, histogram: Histogram) -> float:
-        """Bhattacharyya coefficient: 1 if the colours are equal, 0 if they share nothing."""
-        return min(1.0, float(np.sqrt(self.histogram * histogram).sum()))
+        """Bhattacharyya coefficient with the reference that is more alike.
+
+        1 if the colours are equal, 0 if they share nothing.
+        """
+        references = (self.histogram, self.first_histogram)
+        return min(1.0, max(float(np.sqrt(each * histogram).sum()) for each in references))
 
     def relative(self, similarity: float) -> float:
         """A similarity relative to what is usual for the target; may exceed 1."""

@@ -244,13 +244,11 @@ class LongTermTracker:
         look = look_at(image_bgr, result, target.appearance)
         factor = self.config.empty_mask_factor if result.mask_area == 0 else 1.0
         if look is not None:
-            factor = self._color_factor(look.relative_similarity)
+            lowest, highest = self.config.color_none_below, self.config.color_full_above
+            if _has_jumped_unseen(target, state):  # it must be itself
+                lowest, highest = highest, max(self.config.found_color, highest)
+            factor = _share(look.relative_similarity, lowest, highest)
         return Find(state, result, result.confidence * factor, look)
-
-    def _color_factor(self, similarity: float) -> float:
-        """How much of the confidence is left, 0 to 1."""
-        lowest, highest = self.config.color_none_below, self.config.color_full_above
-        return min(max((similarity - lowest) / (highest - lowest), 0.0), 1.0)
 
     def _followed(self, party: Party) -> tuple[Target, TargetResult]:
         """A target that is not LOST: count the evidence and decide."""
@@ -339,12 +337,15 @@ class LongTermTracker:
         """What the target looks like, after a frame in which it is seen, if changed a little."""
         config = self.config
         is_seen = find.result.confidence >= config.certain_above
-        is_itself = not find.is_eclipsed and find.likeness >= config.color_full_above
+        is_itself = not find.is_eclipsed and find.evidence >= config.lost_below
         if find.look is None or not (is_seen and is_itself):
             return target.appearance
+        is_certain = target.status != TargetStatus.UNCERTAIN and find.is_strong(config)
+        if not is_certain and find.likeness < config.color_full_above:
+            return target.appearance
         if target.appearance is None:
-            return Appearance(find.look.histogram, find.look.brightness)
-        return target.appearance.learned(find.look, self.config.color_rate)
+            return Appearance.first_seen(find.look)
+        return target.appearance.learned(find.look, config.color_rate)
 
     def _steady_velocity(self, target: Target, find: Find, *, weak: bool) -> tuple[float, float]:
         """The velocity over more frames; those of a meeting, or without evidence, do not count."""
@@ -445,6 +446,20 @@ class LongTermTracker:
     def _is_free(self, find: Find, claimed: Sequence[Box]) -> bool:
         """Whether a find is not on a target that is followed."""
         return not any(self.config.are_one(find.result.box, box) for box in claimed)
+
+
+def _has_jumped_unseen(target: Target, state: TrackerState) -> bool:
+    """Whether a followed target that was not seen a frame ago turns up somewhere else."""
+    if not target.blind_frames or target.status == TargetStatus.LOST:
+        return False
+    return sizes_away(state, target.expected_state) > _JERK
+
+
+def _share(value: float, lowest: float, highest: float) -> float:
+    """Where a value lies between two others: 0 up to the first, 1 from the second on."""
+    if value >= highest:
+        return 1.0
+    return max((value - lowest) / (highest - lowest), 0.0)
 
 
 def _found_again(target: Target, state: TrackerState) -> Target:

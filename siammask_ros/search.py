@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _STRAY = 1.0
 """Target sizes by which what is found must not jump from frame to frame."""
 _MEMORY = 15
-"""Frames that a doubtful candidate is remembered for after it was seen last."""
+"""Frames that a candidate out of reach is remembered for after it was seen last."""
 _LIKENESS_RATE = 0.2
 """How fast a candidate's likeness follows that of the frames; the first ones count alike."""
 
@@ -91,7 +91,7 @@ class Candidate:
                 frames=self.frames + 1,
                 missed=0,
             )
-        if self.is_doubtful(config) and self.missed < _MEMORY:
+        if self.is_out_of_reach and self.missed < _MEMORY:
             return replace(self, frames=0, missed=self.missed + 1)
         return None
 

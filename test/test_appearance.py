@@ -46,7 +46,7 @@ def similarity(first: np.ndarray, second: np.ndarray) -> float:
     """How like the first image's target the second's is."""
     looks = look_at(first, SQUARE)
     assert looks is not None
-    again = look_at(second, SQUARE, Appearance(looks.histogram, looks.brightness))
+    again = look_at(second, SQUARE, Appearance.first_seen(looks))
     assert again is not None
     return again.similarity
 
@@ -97,7 +97,7 @@ def test_only_the_pixels_in_the_mask_count() -> None:
     outside = look_at(image, in_mask(ring, at=(40, 50)))
     assert inside is not None
     assert outside is not None
-    assert Appearance(inside.histogram, 100.0).likeness(outside.histogram) < 0.05
+    assert Appearance.first_seen(inside).likeness(outside.histogram) < 0.05
 
 
 def test_a_large_mask_is_looked_at_in_part() -> None:
@@ -110,7 +110,7 @@ def test_a_large_mask_is_looked_at_in_part() -> None:
     ]
     assert large is not None
     mean = np.mean([part.histogram for part in parts if part is not None], axis=0)
-    assert Appearance(large.histogram, 128.0).likeness(mean) > 0.99
+    assert Appearance.first_seen(large).likeness(mean) > 0.99
 
 
 def test_a_few_pixels_say_nothing() -> None:
@@ -122,7 +122,7 @@ def test_a_frame_is_judged_by_what_is_usual() -> None:
     small = in_mask(np.ones((6, 6), bool))  # so few pixels of noise differ from frame to frame
     first = look_at(noise(0), small)
     assert first is not None
-    appearance = Appearance(first.histogram, first.brightness)
+    appearance = Appearance.first_seen(first)
     for seed in range(1, 60):
         look = look_at(noise(seed), small, appearance)
         assert look is not None
@@ -135,8 +135,20 @@ def test_a_frame_is_judged_by_what_is_usual() -> None:
 def test_the_first_frames_count_alike() -> None:
     looks = [look_at(flat(hue), SQUARE) for hue in (0, 60, 120)]
     assert all(looks)
-    appearance = Appearance(looks[0].histogram, looks[0].brightness)
+    appearance = Appearance.first_seen(looks[0])
     for look in looks[1:]:
         appearance = appearance.learned(look, 0.0)
     mean = np.mean([look.histogram for look in looks], axis=0)
     np.testing.assert_allclose(appearance.histogram, mean, atol=1e-6)
+
+
+def test_the_first_look_is_not_forgotten() -> None:
+    first, later = look_at(flat(0), SQUARE), look_at(flat(90), SQUARE)
+    assert first is not None
+    assert later is not None
+    appearance = Appearance.first_seen(first)
+    for look in [first] * 4 + [later] * 40:
+        appearance = appearance.learned(look, 0.2)
+    assert appearance.likeness(first.histogram) == pytest.approx(1, abs=1e-3)
+    assert appearance.likeness(later.histogram) > 0.99
+    assert appearance.brightness == pytest.approx(first.brightness)

@@ -236,7 +236,8 @@ def test_colors_may_change_slowly(run: Run) -> None:
     shades = [np.full_like(IMAGE, (120, 120, 80 + red)) for red in range(80)]
     for shade in shades:
         assert run.step(4, image=shade).status == TargetStatus.TRACKING
-    assert run.step(CONFIG.lost_after, image=shades[0]).status == TargetStatus.LOST
+    assert run.step(1, image=shades[0]).status == TargetStatus.TRACKING  # as it was at first
+    assert run.step(CONFIG.lost_after, image=shades[40]).status == TargetStatus.LOST
 
 
 def test_moving_target_is_looked_for_where_it_is_going(run: Run) -> None:
@@ -700,3 +701,19 @@ def test_a_target_behind_another_has_a_place_and_no_mask() -> None:
     assert behind.result is not None
     assert behind.result.mask_area == 0
     assert behind.result.box.center_xy == pytest.approx(right, abs=8)
+
+
+@pytest.mark.parametrize(
+    ("moved_by", "status"), [(0, TargetStatus.TRACKING), (SIZE, TargetStatus.LOST)]
+)
+def test_a_target_that_turns_up_elsewhere_after_it_was_unseen_must_be_itself(
+    moved_by: float, status: TargetStatus
+) -> None:
+    run = Run(World(), replace(CONFIG, color_full_above=0.9, found_color=1.0))
+    run.see(0.95)
+    run.step(8, image=RED)
+    run.world.objects = {}
+    run.step(1, image=RED)
+    run.see(0.95, (HOME[0] + moved_by, HOME[1]))
+    nearly_red = np.full_like(IMAGE, (33, 53, 200))
+    assert run.step(CONFIG.lost_after - 1, image=nearly_red).status == status

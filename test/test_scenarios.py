@@ -417,6 +417,8 @@ def test_a_rendered_clip_can_show_real_things():
 def test_clips_are_chosen_by_name():
     names = [(each.scenario, each.name) for each in choose_clips(["light", "scale_4"], 2)]
     assert names == [("light", "0"), ("light", "1"), ("scale_4", "0"), ("scale_4", "1")]
+    later = choose_clips(["light"], 2, first_seed=5)
+    assert [each.name for each in later] == ["5", "6"]
     assert {each.scenario for each in choose_clips([], 1)} == set(LIFE_SCENARIOS)
     both = choose_clips([], 1, [Striped()])
     assert {each.scenario for each in both[len(LIFE_SCENARIOS) :]} == {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from siammask_ros.evaluation import LifeClip
 
 
-def evaluate_scenarios(
+def evaluate_scenarios(  # noqa: PLR0917 - typer calls it by name
     scenario: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,6 +41,9 @@ def evaluate_scenarios(
     seeds: Annotated[
         int, typer.Option("--seeds", min=0, help="Clips of each rendered scenario.")
     ] = 3,
+    first_seed: Annotated[
+        int, typer.Option("--first-seed", min=0, help="Seed of the first of them.")
+    ] = 0,
     davis: Annotated[
         Path | None, typer.Option("--davis", help="DAVIS folder, for the clips of real video.")
     ] = None,
@@ -70,7 +73,8 @@ def evaluate_scenarios(
     """How soon a loss is said, how soon a target is back, and whether it is the right one."""
     from siammask_ros import evaluation
 
-    clips = _clips(scenario or [], seeds, davis, sequences, cut_outs=cut_outs)
+    chosen = range(first_seed, first_seed + seeds)
+    clips = _clips(scenario or [], chosen, davis, sequences, cut_outs=cut_outs)
     follower = load_follower(weights, preset, device, threads)
     worst = evaluation.WorstClip()
     with progress_bar("frames", sum(len(clip) - 1 for clip in clips)) as advance:
@@ -93,7 +97,7 @@ def evaluate_scenarios(
 
 
 def _clips(
-    wanted: Sequence[str], seeds: int, davis: Path | None, sequences: str, *, cut_outs: bool
+    wanted: Sequence[str], seeds: range, davis: Path | None, sequences: str, *, cut_outs: bool
 ) -> list[LifeClip]:
     """The clips that the options name.
 
@@ -107,4 +111,6 @@ def _clips(
         if davis is not None:
             names = parse_list(sequences)
             found = evaluation.read_davis(davis, names or evaluation.HELD_OUT)
-        return evaluation.choose_clips(wanted, seeds, found, cut_outs=cut_outs)
+        return evaluation.choose_clips(
+            wanted, len(seeds), found, first_seed=seeds.start, cut_outs=cut_outs
+        )

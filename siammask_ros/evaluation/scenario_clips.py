@@ -197,6 +197,7 @@ def choose_clips(
     seeds: int,
     sequences: Sequence[LabelledSequence] = (),
     *,
+    first_seed: int = 0,
     cut_outs: bool = False,
 ) -> list[LifeClip]:
     """Clips of scenarios, rendered ones for each seed, and of real video.
@@ -204,8 +205,9 @@ def choose_clips(
     Args:
         wanted: names of rendered scenarios, and `davis_` with an event; if empty, those of a
             target's life, and every event if there are sequences.
-        seeds: rendered clips of each scenario, seeds 0, 1, ...
+        seeds: rendered clips of each scenario.
         sequences: real video.
+        first_seed: the first one's seed.
         cut_outs: render real targets on real frames: the target of each sequence in turn, and the
             next sequence behind it.
 
@@ -222,12 +224,13 @@ def choose_clips(
         raise ValueError("scenarios of real video need a DAVIS folder")
     if cut_outs and len(sequences) < _PAIR:
         raise ValueError("cut-outs need a DAVIS folder with two sequences at least")
-    looks = [_cut_out_of(sequences, seed) if cut_outs else None for seed in range(seeds)]
+    wanted_seeds = range(first_seed, first_seed + seeds)
+    looks = {seed: _cut_out_of(sequences, seed) if cut_outs else None for seed in wanted_seeds}
     clips: list[LifeClip] = [
         RenderedClip(name, seed, looks=looks[seed])
         for name in names
         if name in SCENARIOS
-        for seed in range(seeds)
+        for seed in wanted_seeds
     ]
     clips += [clip for clip in davis_clips(sequences) if clip.scenario in names]
     if not clips:
