@@ -12,6 +12,7 @@ print(outputs.written)
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
+from functools import partial
 from queue import Queue
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +22,7 @@ from siammask_ros.rerun_file import RerunSink
 from siammask_ros.sinks import LabelImageSink, PlotSink, SheetSink, TableSink, VideoSink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -131,7 +132,9 @@ class Outputs:
             self._thread.join()
         if self._failure is not None:
             kind, error = type(self._failure), self._failure
-        failures = [_failure(sink, kind, error, trace) for sink in self._sinks]
+        failures = [
+            _failure(sink, partial(sink.__exit__, kind, error, trace)) for sink in self._sinks
+        ]
         self.written = [sink.path for sink in self._sinks if sink.finished]
         for failure in (self._failure, *failures):
             if failure is not None:
@@ -141,25 +144,32 @@ class Outputs:
         """Hand the frames on until the end; after a failure they are let go."""
         while (tracked := self._queue.get()) is not None:
             if self._failure is None:
-                try:
-                    for sink in self._sinks:
-                        sink.add(tracked)
-                except Exception as failure:  # noqa: BLE001 - raised in the thread that adds
-                    self._failure = failure
+                self._failure = self._hand_on(tracked)
+
+    def _hand_on(self, tracked: TrackedFrame) -> BaseException | None:
+        """Give a frame to each sink, until one fails."""
+        for sink in self._sinks:
+            if (failure := _failure(sink, partial(sink.add, tracked))) is not None:
+                return failure
+        return None
 
 
-def _failure(
-    sink: FileSink,
-    kind: type[BaseException] | None,
-    error: BaseException | None,
-    trace: TracebackType | None,
-) -> BaseException | None:
-    """End a sink; what it raises is returned, so that the others can be ended too."""
+def _failure(sink: FileSink, action: Callable[[], None]) -> BaseException | None:
+    """What an action of a sink raises, so that it can be raised elsewhere or later."""
     try:
-        sink.__exit__(kind, error, trace)
+        action()
+    except Exception as problem:  # noqa: BLE001
+        return _naming(problem, sink.path)
     except BaseException as problem:  # noqa: BLE001
         return problem
     return None
+
+
+def _naming(problem: Exception, path: Path) -> Exception:
+    """An error of the system tells of the file that was asked for, not of its temporary name."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return OSError(problem.errno, problem.strerror, str(path))
+    return problem
 
 
 def open_outputs(paths: OutputPaths, run: Run, *, keep_interrupted: bool = False) -> Outputs:

@@ -19,6 +19,7 @@ import math
 import os
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -326,11 +327,15 @@ class VideoWriter:
 
     def abort(self) -> None:
         """Drop what was written."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
-        if self._file is not None:
-            self._file.drop()
+        container, self._container = self._container, None
+        try:
+            if container is not None:
+                # What could not be written cannot be written now; nobody needs it either.
+                with suppress(self._av.FFmpegError):
+                    container.close()
+        finally:
+            if self._file is not None:
+                self._file.drop()
 
     def _open(self, shape: tuple[int, ...]) -> None:
         self._file = PartialFile(self.path)

@@ -359,7 +359,7 @@ for kind, name, most in {cases!r}:
                 outputs.add(tracked)
         said = "written"
     except OSError as error:
-        said = error.strerror or str(error)
+        said = f"{{error.strerror}} {{Path(error.filename).name}}" if error.filename else str(error)
     left = [file.name for file in path.parent.iterdir()]
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     print(kind, most, said, left)
@@ -367,6 +367,7 @@ for kind, name, most in {cases!r}:
 RERUN_LIMIT = ("rerun", "r.rrd", 20_000)
 SMALL_LIMITS = [
     ("video", "v.mp4", 20_000),
+    ("video", "v.mp4", 1_000),  # noticed when it is closed
     ("csv", "c.csv", 5_000),
     ("masks", "m", 200),
     ("sheet", "s.png", 5_000),
@@ -391,7 +392,7 @@ def test_full_disk_is_one_error_and_no_file(tmp_path):
     pytest.importorskip("av")
     done = write_on_full_disk(tmp_path / "out", SMALL_LIMITS)
     assert done.stdout.splitlines() == [
-        f"{kind} {most} File too large []" for kind, _, most in SMALL_LIMITS
+        f"{kind} {most} File too large {name} []" for kind, name, most in SMALL_LIMITS
     ]
     assert (done.stderr, done.returncode) == ("", 0)
 
