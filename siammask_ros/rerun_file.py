@@ -116,10 +116,12 @@ class RerunSink(FileSink):
         self._stream = self._rerun.RecordingStream(
             APPLICATION, recording_id=number, send_properties=False
         )
-        self._stream.save(self._file.partial, default_blueprint=_layout(self._rerun))
+        # With a blueprint as its argument, `save` waits for ever where the disk is full.
+        self._stream.save(self._file.partial)
         self._stream.set_log_time_enabled(False)
         self._stream.set_log_tick_enabled(False)
         self._stream.send_recording_name(self._name)
+        self._stream.send_blueprint(_layout(self._rerun), make_active=False, make_default=True)
 
     def _describe(self, entries: Sequence[TargetEntry]) -> None:
         """Give targets that are new, or have a new label, their names and the overlay's colours."""

@@ -45,14 +45,24 @@ def values(rows, name):
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory):
+def recording_path(tmp_path_factory):
     path = tmp_path_factory.mktemp("rerun") / "r.rrd"
     with RerunSink(path, name="clip") as sink:
         for tracked in FRAMES:
             sink.add(tracked)
     assert sink.finished
     assert [file.name for file in path.parent.iterdir()] == ["r.rrd"]
-    return read(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def recording(recording_path):
+    return read(recording_path)
+
+
+def test_the_layout_is_in_the_file(recording_path):
+    blueprints = chunk.RrdReader(recording_path).blueprints()
+    assert [entry.application_id for entry in blueprints] == ["siammask_ros"]
 
 
 def test_two_timelines_lead_through_the_frames(recording):

@@ -364,7 +364,7 @@ for kind, name, most in {cases!r}:
     resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
     print(kind, most, said, left)
 """
-RERUN_LIMIT = ("rerun", "r.rrd", 20_000)
+RERUN_LIMITS = [("rerun", "r.rrd", 20_000), ("rerun", "r.rrd", 2_000)]
 SMALL_LIMITS = [
     ("video", "v.mp4", 20_000),
     ("video", "v.mp4", 1_000),  # noticed when it is closed
@@ -384,7 +384,12 @@ def write_on_full_disk(folder, cases):
     code = FULL_DISK.format(tests=str(Path(__file__).parent), cases=cases, folder=str(folder))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        timeout=120,
     )
 
 
@@ -399,10 +404,11 @@ def test_full_disk_is_one_error_and_no_file(tmp_path):
 
 def test_full_disk_is_an_error_of_rerun_too(tmp_path):
     pytest.importorskip("rerun", reason="rerun-sdk is not installed")
-    done = write_on_full_disk(tmp_path / "out", [RERUN_LIMIT])
-    (line,) = done.stdout.splitlines()
-    assert line.startswith(f"rerun 20000 cannot write {tmp_path}")
-    assert line.endswith("[]")
+    done = write_on_full_disk(tmp_path / "out", RERUN_LIMITS)
+    lines = done.stdout.splitlines()
+    for line, (_, _, most) in zip(lines, RERUN_LIMITS, strict=True):
+        assert line.startswith(f"rerun {most} cannot write {tmp_path}")
+        assert line.endswith("[]")
     assert done.returncode == 0
 
 
