@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from siammask_ros.crop import ImageBgr
     from siammask_ros.longterm_config import LongTermConfig
-    from siammask_ros.tracker_state import TrackerState
+    from siammask_ros.tracker_state import TrackerState, TrackResult
 
 _SWAP_DETOUR = 0.75
 """Target sizes by which two targets' motion must be smoother if they are taken for each other."""
@@ -91,27 +92,16 @@ class Party:
     @find.setter
     def find(self, find: Find) -> None:
         self.finds[0] = find
+        vars(self).pop("surprise", None)
 
+    @cached_property
+    def surprise(self) -> float:
+        """Distance of what was found from where it should be, in target sizes."""
+        return self.surprise_at(self.find)
 
-class _Pair(NamedTuple):
-    """Two followed targets of one image, and what was found of each."""
-
-    target: Target
-    other: Target
-    find: Find
-    other_find: Find
-
-    @property
-    def detour(self) -> float:
-        """By how many target sizes their motion is smoother if each takes the other's find."""
-        kept = _surprise(self.target, self.find) + _surprise(self.other, self.other_find)
-        swapped = _surprise(self.target, self.other_find) + _surprise(self.other, self.find)
-        return kept - swapped
-
-    @property
-    def is_other_nearer(self) -> bool:
-        """Whether the other is what it should be, rather than the first."""
-        return _surprise(self.other, self.other_find) < _surprise(self.target, self.find)
+    def surprise_at(self, find: Find) -> float:
+        """The same for what was found of another."""
+        return sizes_away(find.state, self.target.expected_state)
 
 
 @dataclass(frozen=True)
@@ -126,8 +116,7 @@ class Meetings:
         for first, second in itertools.combinations(followed, 2):
             if first.image_bgr is not second.image_bgr or not (first.counts and second.counts):
                 continue
-            pair = _Pair(first.target, second.target, first.find, second.find)
-            if self._are_swapped(pair):
+            if self._are_swapped(first, second):
                 _exchange(first, second)
             elif self.config.are_one(first.find.result.box, second.find.result.box):
                 self._part(first, second)
@@ -139,8 +128,7 @@ class Meetings:
             if rival.rival_of is target and self._is_one(target, rival):
                 rival.is_gone = True
                 return
-        pair = _Pair(first.target, second.target, first.find, second.find)
-        behind = first if pair.is_other_nearer else second
+        behind = first if second.surprise < first.surprise else second
         behind.find = behind.find._replace(is_eclipsed=True)
         first.has_met = second.has_met = True
 
@@ -194,8 +182,7 @@ class Meetings:
     def may_be_rival(self, party: Party, rival: Party) -> bool:
         """Whether a new rival looks like the target, and is no part of it."""
         own, other = party.find.result, rival.find.result
-        shared = np.count_nonzero(own.mask & other.mask)
-        if shared > _PART * min(own.mask_area, other.mask_area):
+        if _shared_pixels(own, other) > _PART * min(own.mask_area, other.mask_area):
             return False
         return self._likeness(party, rival.find) >= self.config.color_full_above
 
@@ -205,14 +192,14 @@ class Meetings:
         look = look_at(party.image_bgr, find.result, party.target.appearance)
         return 1.0 if look is None else look.relative_similarity
 
-    def _are_swapped(self, pair: _Pair) -> bool:
+    def _are_swapped(self, first: Party, second: Party) -> bool:
         """Whether each of two targets was found where, and as, the other should be."""
-        if pair.detour < _SWAP_DETOUR:
+        kept = first.surprise + second.surprise
+        if kept < _SWAP_DETOUR:  # as of most pairs: there is nothing to win
             return False
-        return all(
-            self._may_be(target, find)
-            for target, find in ((pair.target, pair.other_find), (pair.other, pair.find))
-        )
+        if kept - first.surprise_at(second.find) - second.surprise_at(first.find) < _SWAP_DETOUR:
+            return False
+        return self._may_be(first.target, second.find) and self._may_be(second.target, first.find)
 
     def _may_be(self, target: Target, find: Find) -> bool:
         """Whether the colours of a find, of any target, do not speak against this one."""
@@ -235,9 +222,22 @@ class Meetings:
         return None
 
 
-def _surprise(target: Target, find: Find) -> float:
-    """Distance of a find from where the target should be, in target sizes."""
-    return sizes_away(find.state, target.expected_state)
+def _shared_pixels(first: TrackResult, second: TrackResult) -> int:
+    """Pixels that two masks of an image have in common."""
+    (x, y, width, height), (other_x, other_y, other_width, other_height) = (
+        first.mask_roi,
+        second.mask_roi,
+    )
+    left, top = max(x, other_x), max(y, other_y)
+    right = min(x + width, other_x + other_width)
+    bottom = min(y + height, other_y + other_height)
+    if right <= left or bottom <= top:
+        return 0
+    inside = first.mask_in_roi[top - y : bottom - y, left - x : right - x]
+    other_inside = second.mask_in_roi[
+        top - other_y : bottom - other_y, left - other_x : right - other_x
+    ]
+    return int(np.count_nonzero(inside & other_inside))
 
 
 def _exchange(first: Party, second: Party) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from siammask_ros.search import target_size
@@ -85,7 +86,7 @@ class Target:
         """Where it was seen last."""
         return self.last_seen or self.tracker_state
 
-    @property
+    @cached_property
     def expected_state(self) -> TrackerState:
         """Where it should be in the next frame, if it goes on as before."""
         (x, y), (speed_x, speed_y) = self.tracker_state.center_xy, self.velocity_xy
