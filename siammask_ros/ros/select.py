@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -49,6 +50,8 @@ ASCII_END = 128
 KEY_MASK = 0xFFFF
 KEYPAD_KEYS = {0xFF8D: 13, **{0xFFB0 + digit: ord(str(digit)) for digit in range(10)}}
 """Enter and the digits of the keypad, by their X11 names; Qt reports them as characters."""
+X_SOCKETS = Path("/", "tmp", ".X11-unix")
+"""Where X servers listen."""
 SPIN_S = 0.005
 MOUSE_ACTIONS = {
     cv2.EVENT_LBUTTONDOWN: MouseAction.PRESS,
@@ -198,7 +201,7 @@ def _answers(display: str) -> bool:
     local = re.fullmatch(r"(?:unix)?:(\d+)(?:\.\d+)?", display)
     if local is None:
         return True
-    path = f"/tmp/.X11-unix/X{local[1]}"  # noqa: S108  where X servers listen
+    path = str(X_SOCKETS / f"X{local[1]}")
     for address in (path, f"\0{path}"):
         with socket.socket(socket.AF_UNIX) as connection, contextlib.suppress(OSError):
             connection.connect(address)
