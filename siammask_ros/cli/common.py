@@ -14,7 +14,7 @@ import typer
 from siammask_ros.presets import PRESETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from siammask_ros.geometry import Box
@@ -169,7 +169,7 @@ def set_threads(threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def with_progress(items: Iterable[Any], total: int | None, what: str) -> Iterator[Any]:
+def with_progress(items: Iterable[Any], total: int | None, what: str) -> Generator[Any, None, None]:
     """The items, with a progress bar on the terminal's error stream while they are taken."""
     with progress_bar(what, total) as advance:
         for item in items:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -86,8 +87,8 @@ def track(  # noqa: PLR0917 - typer calls it by name
         outputs = open_outputs(paths, run, keep_interrupted=True)
         try:
             began = time.perf_counter()
-            with outputs:
-                shown = with_progress(source, source.frame_count, source.name)
+            bar = with_progress(source, source.frame_count, source.name)
+            with outputs, closing(bar) as shown:
                 for tracked in follow(shown, follower, boxes, labels=labels):
                     outputs.add(tracked)
         except KeyboardInterrupt:
