@@ -437,11 +437,10 @@ class LongTermTracker:
         for find in sorted(finds, key=lambda find: find.evidence, reverse=True):
             if find.evidence < self.config.found_above:
                 return
-            known = any(self.config.are_one(find.state.box, each.state.box) for each in candidates)
-            if not known:
-                candidates.append(
-                    first_seen(find, target.last_place, target.age, target.speed, self.config)
-                )
+            if any(self.config.are_one(find.state.box, each.state.box) for each in candidates):
+                continue
+            new = first_seen(find, target.last_place, target.age, target.speed, self.config)
+            candidates.append(new.beside(candidates))
 
     def _is_free(self, find: Find, claimed: Sequence[Box]) -> bool:
         """Whether a find is not on a target that is followed."""

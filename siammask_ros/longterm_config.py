@@ -43,9 +43,10 @@ class LongTermConfig:
         far_confirm_frames: the same as `confirm_frames`, for a far find.
         reach_rate: how far a target may have gone unseen, in target sizes a frame, if it was not
             faster than that when it was seen last. A find that is farther away than that (and than
-            `far_jump`) when it is first seen is doubtful: the target cannot be there.
-        doubtful_confirm_frames: the same as `confirm_frames`, for a doubtful find. Until then it is
-            kept in view, so that it is not taken for the target later.
+            `far_jump`) when it is first seen is out of reach: the target cannot be there.
+        doubtful_confirm_frames: the same as `confirm_frames`, for a doubtful find.
+        unlikely_confirm_frames: the same, for a find out of reach. Until then it is kept in view,
+            so that it is not taken for the target later.
         most_candidates: finds of a LOST target that are kept in view.
         rival_above: confidence from which on something else near a target is followed too.
         most_rivals: how many such things, for each target; 0 follows none.
@@ -75,6 +76,7 @@ class LongTermConfig:
     far_confirm_frames: int = 6
     reach_rate: float = 0.2
     doubtful_confirm_frames: int = 150
+    unlikely_confirm_frames: int = 450
     most_candidates: int = 3
     rival_above: float = 0.5
     most_rivals: int = 2
@@ -98,6 +100,7 @@ class LongTermConfig:
             "confirm_frames",
             "far_confirm_frames",
             "doubtful_confirm_frames",
+            "unlikely_confirm_frames",
             "most_candidates",
             "searches_per_frame",
             "searches_per_step",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from siammask_ros.appearance import Look
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 _STRAY = 1.0
 """Target sizes by which what is found must not jump from frame to frame."""
-_MEMORY = 15
+_BESIDE = 0.75
+"""Target sizes within which two candidates may be one."""
+_MEMORY = 30
 """Frames that a candidate out of reach is remembered for after it was seen last."""
 _LIKENESS_RATE = 0.2
 """How fast a candidate's likeness follows that of the frames; the first ones count alike."""
@@ -72,6 +76,8 @@ class Candidate:
 
     def frames_needed(self, config: LongTermConfig) -> int:
         """The frames in a row that confirm it."""
+        if self.is_out_of_reach:
+            return config.unlikely_confirm_frames
         if self.is_doubtful(config):
             return config.doubtful_confirm_frames
         return config.far_confirm_frames if self.is_far else config.confirm_frames
@@ -82,15 +88,29 @@ class Candidate:
 
     def followed(self, find: Find, config: LongTermConfig) -> Candidate | None:
         """The candidate after a frame; None if there is nothing to wait for any more."""
-        if find.evidence >= config.found_above and sizes_away(find.state, self.state) <= _STRAY:
-            rate = max(_LIKENESS_RATE, 1 / (self.frames + 1))
+        if sizes_away(find.state, self.state) > _STRAY:
+            return self._missed()
+        rate = max(_LIKENESS_RATE, 1 / (self.frames + 1))
+        likeness = self.likeness + rate * (find.likeness - self.likeness)
+        if find.evidence >= config.found_above:
             return replace(
-                self,
-                state=find.state,
-                likeness=self.likeness + rate * (find.likeness - self.likeness),
-                frames=self.frames + 1,
-                missed=0,
+                self, state=find.state, likeness=likeness, frames=self.frames + 1, missed=0
             )
+        if self.is_out_of_reach and find.result.confidence >= config.certain_above:
+            # It is still there, though it does not look like the target just now.
+            return replace(self, state=find.state, likeness=likeness, frames=0, missed=0)
+        return self._missed()
+
+    def beside(self, others: Sequence[Candidate]) -> Candidate:
+        """The candidate among others: what is out of reach may turn up beside its own place."""
+        is_same = any(
+            each.is_out_of_reach and sizes_away(self.state, each.state) <= _BESIDE
+            for each in others
+        )
+        return replace(self, is_out_of_reach=self.is_out_of_reach or is_same)
+
+    def _missed(self) -> Candidate | None:
+        """The candidate after a frame that does not show it."""
         if self.is_out_of_reach and self.missed < _MEMORY:
             return replace(self, frames=0, missed=self.missed + 1)
         return None

@@ -25,6 +25,7 @@ from siammask_ros.longterm import (
 )
 from siammask_ros.masks import ImageRegion
 from siammask_ros.network import load_network
+from siammask_ros.search import Candidate
 from siammask_ros.tracker import SiamMaskTracker, TrackerState, TrackResult
 from siammask_ros.tracker_state import RunnerUp
 
@@ -325,7 +326,7 @@ def test_far_find_needs_more_frames(run: Run) -> None:
 
 def test_what_was_there_before_the_target_can_be_is_not_the_target(run: Run) -> None:
     run.lose()
-    there, long_way = (60.0, 60.0), CONFIG.doubtful_confirm_frames
+    there, long_way = (60.0, 60.0), CONFIG.unlikely_confirm_frames
     run.see(0.95, there)  # at once, nine sizes away
     run.step(60)
     assert run.target.candidates[0].is_out_of_reach
@@ -349,8 +350,21 @@ def test_doubtful_find_is_remembered_while_it_is_hidden_for_a_moment(run: Run) -
     run.world.objects = {}
     run.step(8)
     assert [each.missed for each in run.target.candidates] == [8]
-    run.step(8)
+    run.see(0.8, (60.0, 60.0))  # not sure enough for a find
+    run.step()
+    assert [(each.missed, each.frames) for each in run.target.candidates] == [(0, 0)]
+    run.world.objects = {}
+    run.step(31)
     assert run.target.candidates == ()
+
+
+@pytest.mark.parametrize(("away", "wanted"), [(0.5, True), (1.5, False)])
+def test_what_is_beside_a_find_out_of_reach_is_out_of_reach_too(away: float, wanted: bool) -> None:  # noqa: FBT001
+    state = LongTermTracker(World()).start(IMAGE, BOX).tracker_state
+    there = Candidate(state, is_out_of_reach=True)
+    moved = replace(state, center_xy=(HOME[0] + away * SIZE, HOME[1]))
+    assert Candidate(moved).beside([there]).is_out_of_reach is wanted
+    assert not Candidate(moved).beside([Candidate(state)]).is_out_of_reach
 
 
 def test_find_of_other_colors_needs_more_frames(run: Run) -> None:

@@ -307,7 +307,13 @@ class Settings:
     )
     doubtful_confirm_frames: int = _parameter(
         LongTermConfig.doubtful_confirm_frames,
-        "The same for a find that looks different, or was there before the target can have been.",
+        "The same for a find whose colours make it doubtful.",
+        changes=_LIVE,
+        between=(1, 100_000),
+    )
+    unlikely_confirm_frames: int = _parameter(
+        LongTermConfig.unlikely_confirm_frames,
+        "The same for a find that was there before the target can have been.",
         changes=_LIVE,
         between=(1, 100_000),
     )
