@@ -61,6 +61,7 @@ _RIVAL_RANGE = 6.0
 _RIVAL_MEMORY = 15
 """Frames that a rival is followed for without being seen."""
 _STEADY_RATE = 0.1
+_SIZE_RATE = 0.05
 _JERK = 0.5
 """Target sizes by which a motion differs from the one expected, so that it is none of its own."""
 
@@ -216,7 +217,8 @@ class LongTermTracker:
         if all(candidate.is_doubtful(self.config) for candidate in target.candidates):
             tiles = max(tiles, 1)
             if tiles > 1 or target.age % 2 == 0:  # else turn and turn about
-                states.append(target.tracker_state)
+                is_as_usual = (target.age // 2) % 2 == 0
+                states.append(target.usual_place if is_as_usual else target.tracker_state)
                 tiles -= 1
         return self._planned(image_bgr, target, states, tiles)
 
@@ -225,7 +227,7 @@ class LongTermTracker:
     ) -> Plan:
         """A plan with the next so many of the tiles around the place of the target."""
         height, width = image_bgr.shape[:2]
-        place = target.last_place
+        place = target.usual_place
         centers = SearchPattern(
             center_xy=place.center_xy,
             spacing=self.config.tile_spacing * _context_side(place),
@@ -263,6 +265,7 @@ class LongTermTracker:
             velocity_xy=self._velocity(target, find, weak=weak, blind=blind),
             steady_velocity_xy=self._steady_velocity(target, find, weak=weak),
             meeting=self._meetings.after(party),
+            usual_size_wh=_usual_size(target, find, weak=weak),
             appearance=self._appearance(target, find),
             age=target.age + 1 if weak else 0,
             weak_frames=target.weak_frames + 1 if weak else 0,
@@ -447,6 +450,20 @@ class LongTermTracker:
         return not any(self.config.are_one(find.result.box, box) for box in claimed)
 
 
+def _usual_size(target: Target, find: Find, *, weak: bool) -> tuple[float, float]:
+    """The usual size after a frame; those of a meeting, or without evidence, do not count."""
+    width, height = target.usual_size_wh
+    if not width or not height:
+        return target.tracker_state.size_wh
+    if weak or target.meeting is not None:
+        return target.usual_size_wh
+    new_width, new_height = find.state.size_wh
+    return (
+        width * (new_width / width) ** _SIZE_RATE,
+        height * (new_height / height) ** _SIZE_RATE,
+    )
+
+
 def _has_jumped_unseen(target: Target, state: TrackerState) -> bool:
     """Whether a followed target that was not seen a frame ago turns up somewhere else."""
     if not target.blind_frames or target.status == TargetStatus.LOST:
@@ -468,6 +485,7 @@ def _found_again(target: Target, state: TrackerState) -> Target:
         status=TargetStatus.TRACKING,
         last_seen=state,
         appearance=target.appearance,
+        usual_size_wh=target.usual_size_wh,
     )
 
 

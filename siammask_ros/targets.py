@@ -56,6 +56,7 @@ class Target:
         velocity_xy: pixels a frame; while LOST, as it was when the target was lost.
         steady_velocity_xy: the same over more frames.
         meeting: with the target or rival that was found in its place lately.
+        usual_size_wh: its width and height over many frames, in pixels; (0, 0) before the first.
     """
 
     tracker_state: TrackerState
@@ -75,6 +76,7 @@ class Target:
     velocity_xy: tuple[float, float] = (0.0, 0.0)
     steady_velocity_xy: tuple[float, float] = (0.0, 0.0)
     meeting: Meeting | None = None
+    usual_size_wh: tuple[float, float] = (0.0, 0.0)
 
     @property
     def speed(self) -> float:
@@ -85,6 +87,13 @@ class Target:
     def last_place(self) -> TrackerState:
         """Where it was seen last."""
         return self.last_seen or self.tracker_state
+
+    @property
+    def usual_place(self) -> TrackerState:
+        """The same with its usual size; at last it may have been hidden in part, or merged."""
+        if not all(self.usual_size_wh):
+            return self.last_place
+        return replace(self.last_place, size_wh=self.usual_size_wh)
 
     @cached_property
     def expected_state(self) -> TrackerState:

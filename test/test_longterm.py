@@ -49,6 +49,7 @@ class World:
     empty_masks: bool = False
     batches: list[int] = field(default_factory=list)
     searched: list[tuple[float, float]] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
 
     @property
     def last_searched(self) -> list[tuple[float, float]]:
@@ -73,6 +74,7 @@ class World:
         answers = []
         for _, state in targets:
             self.searched.append(state.center_xy)
+            self.sizes.append(state.size_wh[0])
             seen = {
                 position: confidence
                 for position, confidence in self.objects.items()
@@ -731,3 +733,21 @@ def test_a_target_that_turns_up_elsewhere_after_it_was_unseen_must_be_itself(
     run.see(0.95, (HOME[0] + moved_by, HOME[1]))
     nearly_red = np.full_like(IMAGE, (33, 53, 200))
     assert run.step(CONFIG.lost_after - 1, image=nearly_red).status == status
+
+
+def test_a_lost_target_is_searched_for_in_its_usual_size(run: Run) -> None:
+    run.see(0.95)
+    run.step(40)
+    swollen = replace(run.target.tracker_state, size_wh=(2 * SIZE, 2 * SIZE))
+    run.target = replace(run.target, tracker_state=swollen, last_seen=swollen)
+    run.world.objects = {}
+    run.step(CONFIG.lost_after)
+    assert run.history[-1].status == TargetStatus.LOST
+    sizes: list[float] = []
+    for _ in range(8):
+        run.world.sizes.clear()
+        run.step()
+        at_its_place, *around = run.world.sizes
+        assert around == pytest.approx([SIZE] * (CONFIG.searches_per_frame - 1))
+        sizes.append(at_its_place)
+    assert set(sizes) == {SIZE, 2 * SIZE}  # it may be so large now
