@@ -123,8 +123,10 @@ class LongTermTracker:
         Raises:
             ValueError: bad image; no target is changed.
         """
-        lost = sum(target.status == TargetStatus.LOST for _, target in targets)
-        quota = self._searches_per_target(lost)
+        unseen = sum(
+            target.status == TargetStatus.LOST or target.blind_frames > 0 for _, target in targets
+        )
+        quota = self._searches_per_target(unseen)
         parties = [
             Party(image_bgr, target, self._plan(image_bgr, target, quota))
             for image_bgr, target in targets
@@ -202,8 +204,8 @@ class LongTermTracker:
         """An UNCERTAIN target that somebody else sees: the time until LOST begins anew."""
         return replace(target, weak_frames=0, blind_frames=0, uncertain_frames=0)
 
-    def _searches_per_target(self, lost: int) -> int:
-        share = self.config.searches_per_step // max(lost, 1)
+    def _searches_per_target(self, unseen: int) -> int:
+        share = self.config.searches_per_step // max(unseen, 1)
         return max(1, min(self.config.searches_per_frame, share))
 
     def _plan(self, image_bgr: ImageBgr, target: Target, quota: int) -> Plan:

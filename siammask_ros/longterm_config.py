@@ -52,7 +52,8 @@ class LongTermConfig:
         most_rivals: how many such things, for each target; 0 follows none.
         claimed_iou: a find that overlaps another followed target at least so much is that target.
         searches_per_frame: search regions per LOST target and frame.
-        searches_per_step: search regions of all LOST targets and frame, at least one for each.
+        searches_per_step: search regions of all LOST and unseen targets and frame, at least one for
+            each.
         tile_spacing: distance of neighbouring search regions, relative to their context square
             (the exemplar's region, about half a search region wide).
     """

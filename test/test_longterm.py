@@ -409,6 +409,7 @@ def test_many_lost_targets_share_the_patches() -> None:
         steps = tracker.step([(IMAGE, target) for target in targets])
         targets = [target for target, _ in steps]
     assert {target.status for target in targets} == {TargetStatus.LOST}
+    assert set(world.batches) == {12}  # nor while they are not seen yet
     world.batches.clear()
     tracker.step([(IMAGE, target) for target in targets])
     assert world.batches == [12]  # one each: 12 x 4 would be more than searches_per_step
