@@ -172,7 +172,9 @@ class Meetings:
         if meeting is None:
             return 0.0
         away = math.dist(meeting.expected_xy, find.state.center_xy) / target_size(find.state)
-        return min(away, _FAR_OFF) + _SIZES_PER_LIKENESS * (1 - self._likeness(party, find))
+        # Its own find has been looked at.
+        likeness = find.likeness if find is party.find else self._likeness(party, find)
+        return min(away, _FAR_OFF) + _SIZES_PER_LIKENESS * (1 - likeness)
 
     def _is_one(self, party: Party, rival: Party) -> bool:
         """Whether a target and a rival that met long ago are one, and that is the target."""

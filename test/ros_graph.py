@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import rclpy
@@ -26,6 +28,17 @@ FRAME_PERIOD_NS = 40_000_000
 FIRST_STAMP_NS = 1_000_000_000_000
 SIZE_WH = (160, 120)
 TARGET_BOX = (40.0, 30.0, 50.0, 40.0)
+PROFILE = Path(__file__).parents[1] / "config" / "fastdds.xml"
+
+
+def node_environment():
+    """Variables for a node in a process of its own: the transport profile, and one thread."""
+    result = dict(os.environ)
+    result["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
+    if result.get("ROS_DISTRO") in {"humble", "iron", "jazzy"}:
+        result["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
+    result["OMP_NUM_THREADS"] = "1"
+    return result
 
 
 def picture(number, size_wh=SIZE_WH):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from siammask_ros.bags.storage import Definition, Survey, decompressor
+from siammask_ros.bags.storage import Definition, Survey, decompressor, require_magic
 from siammask_ros.bags.topics import BagMessage, BagTopic
 
 if TYPE_CHECKING:
@@ -39,9 +39,7 @@ class ScannedMcap:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
-                raise ValueError(f"not an MCAP file: {path}")
+        require_magic(path, MAGIC, "an MCAP file")
         self._path = path
         self._definitions: dict[int, tuple[str, Definition]] = {}
         self._channels: dict[int, BagTopic] = {}

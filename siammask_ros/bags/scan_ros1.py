@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from siammask_ros.bags.storage import ROS2MSG, Survey, decompressor
+from siammask_ros.bags.storage import ROS2MSG, Survey, decompressor, require_magic
 from siammask_ros.bags.topics import BagMessage, BagTopic
 from siammask_ros.frames import NANOSECONDS_PER_SECOND
 
@@ -45,9 +45,7 @@ class ScannedRos1:
     """
 
     def __init__(self, path: Path) -> None:
-        with path.open("rb") as stream:
-            if stream.read(len(MAGIC)) != MAGIC:
-                raise ValueError(f"not a bag of ROS 1: {path}")
+        require_magic(path, MAGIC, "a bag of ROS 1")
         self._path = path
         self._connections: dict[int, BagTopic] = {}
         survey = Survey.of(self._read())

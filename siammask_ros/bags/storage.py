@@ -13,6 +13,7 @@ from siammask_ros.bags.topics import BagMessage, BagTopic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
+    from pathlib import Path
     from types import ModuleType
 
     from rosbags.interfaces import Connection
@@ -169,6 +170,17 @@ class Survey:
             first, last = survey.span_ns or (log_ns, log_ns)
             survey.span_ns = (min(first, log_ns), max(last, log_ns))
         return survey
+
+
+def require_magic(path: Path, magic: bytes, kind: str) -> None:
+    """Check how a file begins.
+
+    Raises:
+        ValueError: not like this; the text says that the file is not of the kind.
+    """
+    with path.open("rb") as stream:
+        if stream.read(len(magic)) != magic:
+            raise ValueError(f"not {kind}: {path}")
 
 
 def zstd_module() -> ModuleType:

@@ -11,7 +11,7 @@ import typer
 
 from siammask_ros.cli import weights
 from siammask_ros.cli.bench import bench
-from siammask_ros.cli.common import EXIT_INTERRUPTED, complain, package_version
+from siammask_ros.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, complain, package_version
 from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 DEBUG_FLAG = "--debug"
-EXIT_FAILED = 1
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 """What a user can mend; anything else is a bug of ours and shows its traceback."""
 

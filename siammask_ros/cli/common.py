@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from siammask_ros.tracker import SiamMaskTracker
     from siammask_ros.tracker_config import TrackerConfig
 
+EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
 if TYPE_CHECKING:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from siammask_ros.outputs import OutputPaths
 
 SUFFIX = "_tracked"
-EXIT_FAILED = 1
 
 
 class FromBag(str, Enum):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from siammask_ros.cli.common import EXIT_INTERRUPTED, complain
+from siammask_ros.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, complain
 from siammask_ros.cli.replay_job import Outcome, ReplayJob, run_job
 from siammask_ros.cli.replay_progress import Bar, replay_progress
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.synchronize import Event
 
-EXIT_FAILED = 1
 POLL_S = 0.1
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 """What one bag may fail of; the others go on."""

@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from ros_graph import Client
+from ros_graph import Client, node_environment
 
-PROFILE = Path(__file__).parents[2] / "config" / "fastdds.xml"
 FRAMES = 40
 WAIT_S = 60
 
@@ -43,15 +40,6 @@ time.sleep(2)
 """
 
 
-def environment():
-    result = dict(os.environ)
-    result["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
-    if result.get("ROS_DISTRO") in {"humble", "iron", "jazzy"}:
-        result["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
-    result["OMP_NUM_THREADS"] = "1"
-    return result
-
-
 @pytest.fixture
 def start():
     processes = []
@@ -59,7 +47,7 @@ def start():
     def run(*command):
         process = subprocess.Popen(
             [sys.executable, *command],
-            env=environment(),
+            env=node_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

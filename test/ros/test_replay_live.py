@@ -4,15 +4,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
-from ros_graph import FIRST_STAMP_NS, TARGET_BOX, Client
+from ros_graph import FIRST_STAMP_NS, TARGET_BOX, Client, node_environment
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from tiny_bags import TinyBag, stamp_ns
@@ -24,7 +22,6 @@ from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.video_camera import SENT_QOS
 from siammask_ros.scenes import render_sequence, scenario
 
-PROFILE = Path(__file__).parents[2] / "config" / "fastdds.xml"
 FRAMES = 30
 SIZE_WH = (320, 240)
 RATE = 5.0
@@ -45,22 +42,13 @@ def scene_bag(path):
     return frames[0].boxes[1].xywh
 
 
-def environment():
-    result = dict(os.environ)
-    result["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
-    if result.get("ROS_DISTRO") in {"humble", "iron", "jazzy"}:
-        result["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
-    result["OMP_NUM_THREADS"] = "1"
-    return result
-
-
 @pytest.fixture
 def start():
     processes = []
 
     def run(*command):
         words = [sys.executable, "-m", *map(str, command)]
-        processes.append(subprocess.Popen(words, env=environment()))
+        processes.append(subprocess.Popen(words, env=node_environment()))
         return processes[-1]
 
     yield run
