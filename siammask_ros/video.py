@@ -270,7 +270,8 @@ class VideoWriter:
         self.path = Path(path)
         self.fps = fps
         self.frames = 0
-        self._options = {"preset": preset, **COLOUR_TAGS}
+        # Without it, x264's tree of macroblocks reads other bits on AVX-512 from run to run.
+        self._options = {"preset": preset, "x264-params": "cpu-independent=1", **COLOUR_TAGS}
         if bit_rate is None:
             self._options["crf"] = str(crf)
         else:
