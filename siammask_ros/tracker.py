@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from siammask_ros.anchors import AnchorPosition
+    from siammask_ros.step_clock import StepClock, StepPart
 
 
 __all__ = [
@@ -117,6 +118,8 @@ class SiamMaskTracker:
         device: where to run; moves the network there. By default where the network is.
         largest_batch: patches in one forward pass. More targets are taken in several passes, with
             the same results, so that their number does not decide how much memory is needed.
+        clock: told when the parts of a tracking step end. On a GPU the tracker then waits for each
+            part, which costs a little.
 
     Raises:
         ValueError: the network is in training mode, it has no coarse masks and the settings want
@@ -130,6 +133,7 @@ class SiamMaskTracker:
         *,
         device: str | torch.device | None = None,
         largest_batch: int = LARGEST_BATCH,
+        clock: StepClock | None = None,
     ) -> None:
         if config is None:
             config = TrackerConfig.preset(getattr(network, "default_preset", "davis"))
@@ -147,6 +151,16 @@ class SiamMaskTracker:
         self.network = network
         self.config = config
         self.largest_batch = largest_batch
+        self.clock = clock
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network runs."""
+        device: torch.device | None = getattr(self.network, "device", None)
+        if device is None and isinstance(self.network, torch.nn.Module):
+            parameter = next(self.network.parameters(), None)
+            device = None if parameter is None else parameter.device
+        return torch.device("cpu") if device is None else device
 
     def initialize(self, image_bgr: ImageBgr, box_xywh: Sequence[float]) -> TrackerState:
         """Start on a target.
@@ -228,6 +242,8 @@ class SiamMaskTracker:
             ValueError: bad image.
             RuntimeError: the network's output is not finite (broken weights).
         """
+        if self.clock is not None:
+            self.clock.begin()
         sizes = [validate_image_bgr(image_bgr) for image_bgr, _ in targets]
         states = [
             state if state.image_size_wh == size_wh else self._moved_to_image(state, size_wh)
@@ -238,23 +254,40 @@ class SiamMaskTracker:
             for (image_bgr, _), state in zip(targets, states, strict=True)
             for scale in self.config.search_scales
         ]
+        self._mark("crop")
         scales = len(self.config.search_scales)  # the regions of a target stay together
         regions_a_pass = max(self.largest_batch // scales, 1) * scales
         found = [pair for some in _portions(regions, regions_a_pass) for pair in self._found(some)]
-        return [self._finish(choice, mask_probability) for choice, mask_probability in found]
+        finished = [self._finish(choice, mask_probability) for choice, mask_probability in found]
+        self._mark("paste")
+        return finished
+
+    def _mark(self, part: StepPart) -> None:
+        """A part of the step ends here, after the device has done what it was given."""
+        if self.clock is not None:
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            self.clock.mark(part)
 
     def _found(self, regions: Sequence[SearchRegion]) -> list[tuple[Choice, FloatMask | None]]:
         """The choice and mask window of each target, by one forward pass."""
         with torch.inference_mode():
             output = self._search(regions)
             choices = choose(propose(output, regions, self.config.anchors), regions, self.config)
-            return list(zip(choices, self._mask_probabilities(output, choices), strict=True))
+            self._mark("choice")
+            probabilities = self._mask_probabilities(output, choices)
+            self._mark("mask")
+            return list(zip(choices, probabilities, strict=True))
 
     def _search(self, regions: Sequence[SearchRegion]) -> SearchOutput:
         """Run the network on the patches of all targets."""
         kernels = [region.state.kernels for region in regions]
         batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
-        return self.network.search(self._to_tensor([region.patch for region in regions]), batched)
+        patches = self._to_tensor([region.patch for region in regions])
+        self._mark("upload")
+        output = self.network.search(patches, batched)
+        self._mark("network")
+        return output
 
     def _mask_probabilities(
         self, output: SearchOutput, choices: Sequence[Choice]

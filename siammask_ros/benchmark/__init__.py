@@ -7,7 +7,6 @@ from siammask_ros.benchmark.latency import (
     BenchmarkReport,
     CaseResult,
     Environment,
-    StepTimes,
     Summary,
     benchmark_tracker,
     device_name,
@@ -15,6 +14,7 @@ from siammask_ros.benchmark.latency import (
     total_steps,
 )
 from siammask_ros.benchmark.report import benchmark_json, benchmark_markdown, write_benchmark
+from siammask_ros.step_clock import StepTimes
 
 __all__ = [
     "DEFAULT_SIZES",

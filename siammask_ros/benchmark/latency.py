@@ -9,27 +9,25 @@ import platform
 import statistics
 import time
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from torch import nn
 
 from siammask_ros.scenes import SceneOptions, render_sequence
+from siammask_ros.step_clock import StepClock, StepTimes
 from siammask_ros.tracker import SiamMaskTracker
-from siammask_ros.tracker_config import TrackerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from siammask_ros.network import ExemplarKernels, SearchOutput, SiamMask
+    from siammask_ros.network import SiamMask
     from siammask_ros.tracker import TrackerState
+    from siammask_ros.tracker_config import TrackerConfig
 
 DEFAULT_SIZES = ((854, 480), (1280, 720))
 """Image sizes of a benchmark (width, height): 480p and 720p."""
@@ -52,24 +50,6 @@ class Summary(NamedTuple):
         """Summary of at least one time; percentiles are interpolated between times."""
         p50, p90, p99 = (float(value) for value in np.percentile(milliseconds, (50, 90, 99)))
         return cls(statistics.fmean(milliseconds), p50, p90, p99, min(milliseconds))
-
-
-class StepTimes(NamedTuple):
-    """The parts of one tracking step in milliseconds; together they are the step.
-
-    Attributes:
-        crop: check the image, cut the search patches, make the batches.
-        network: backbone, correlation and heads.
-        choice: fetch scores and boxes, decode, penalise, choose.
-        mask: the mask head or refiner at the chosen responses.
-        paste: fetch and paste the masks, fit boxes, update, full-size masks.
-    """
-
-    crop: float
-    network: float
-    choice: float
-    mask: float
-    paste: float
 
 
 @dataclass(frozen=True)
@@ -137,60 +117,6 @@ class BenchmarkReport:
     cases: tuple[CaseResult, ...]
 
 
-class _Mark(NamedTuple):
-    """A moment, and the part of the step that ends there."""
-
-    part: str
-    seconds: float
-
-
-class _TimedNetwork(nn.Module):
-    """A network that notes when its parts begin and end."""
-
-    def __init__(self, network: SiamMask) -> None:
-        super().__init__()
-        self.network = network
-        self.device = next(network.parameters()).device
-        self.marks: list[_Mark] = []
-
-    def mark(self, part: str) -> None:
-        """Note the time at which a part ends, after the device has done what it was given."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        self.marks.append(_Mark(part, time.perf_counter()))
-
-    def exemplar(self, exemplar_patch: Tensor) -> ExemplarKernels:
-        return self.network.exemplar(exemplar_patch)
-
-    def search(self, search_patch: Tensor, kernels: ExemplarKernels) -> SearchOutput:
-        self.mark("crop")
-        output = self.network.search(search_patch, kernels)
-        self.mark("network")
-        return output
-
-    def mask_at(self, output: SearchOutput, rows: Tensor, columns: Tensor) -> Tensor:
-        self.mark("choice")
-        logits = self.network.mask_at(output, rows, columns)
-        self.mark("mask")
-        return logits
-
-    @property
-    def has_coarse_mask(self) -> bool:
-        return self.network.has_coarse_mask
-
-    @property
-    def architecture(self) -> str:
-        return self.network.architecture
-
-    def coarse_mask_at(
-        self, mask_responses: Tensor | None, rows: Tensor, columns: Tensor
-    ) -> Tensor:
-        self.mark("choice")
-        logits = self.network.coarse_mask_at(mask_responses, rows, columns)
-        self.mark("mask")
-        return logits
-
-
 def benchmark_tracker(
     network: SiamMask,
     *,
@@ -229,21 +155,21 @@ def benchmark_tracker(
     if threads is not None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
-    timed = _TimedNetwork(network)
-    tracker = SiamMaskTracker(timed, config or TrackerConfig.preset(network.default_preset))
+    clock = StepClock()
+    tracker = SiamMaskTracker(network, config, clock=clock)
     cases = []
     for size_wh in sizes:
         options = SceneOptions()
         rendered = render_sequence(seed, frames=_RENDERED_FRAMES, size_wh=size_wh, options=options)
         images = [frame.image_bgr for frame in rendered]
         cases += [
-            _measure(tracker, timed, images, count, steps, warm_up, on_step) for count in targets
+            _measure(tracker, clock, images, count, steps, warm_up, on_step) for count in targets
         ]
     return BenchmarkReport(
         network=network.architecture,
         parameters=sum(weights.numel() for weights in network.parameters()),
         preset=preset_name or network.default_preset,
-        environment=_environment(timed.device),
+        environment=_environment(tracker.device),
         cases=tuple(cases),
     )
 
@@ -276,7 +202,7 @@ def total_steps(
 
 def _measure(
     tracker: SiamMaskTracker,
-    timed: _TimedNetwork,
+    clock: StepClock,
     images: list[NDArray[np.uint8]],
     count: int,
     steps: int,
@@ -286,24 +212,24 @@ def _measure(
     """Time one case."""
     size_wh = (images[0].shape[1], images[0].shape[0])
     starts = [(images[0], box) for box in target_boxes(size_wh, count)]
-    initialize_ms, states = _time_initialize(tracker, timed, starts)
+    initialize_ms, states = _time_initialize(tracker, starts)
     times: list[StepTimes] = []
     shares: list[float] = []
     for index in range(warm_up + steps):
         image = images[index % len(images)]
-        step_times = _time_step(tracker, timed, image, states)
+        step_times = _time_step(tracker, clock, image, states)
         if index >= warm_up:
             times.append(step_times)
         if index >= warm_up and count > 1:
-            one_by_one = [_time_step(tracker, timed, image, [state]) for state in states]
-            shares.append(sum(step_times) / sum(sum(each) for each in one_by_one))
+            one_by_one = [_time_step(tracker, clock, image, [state]) for state in states]
+            shares.append(step_times.total / sum(each.total for each in one_by_one))
         if on_step is not None:
             on_step()
     return CaseResult(
         size_wh,
         count,
         steps,
-        Summary.of([sum(each) for each in times]),
+        Summary.of([each.total for each in times]),
         {name: Summary.of([getattr(each, name) for each in times]) for name in StepTimes._fields},
         Summary.of(initialize_ms),
         tuple(shares),
@@ -312,7 +238,6 @@ def _measure(
 
 def _time_initialize(
     tracker: SiamMaskTracker,
-    timed: _TimedNetwork,
     starts: list[tuple[NDArray[np.uint8], tuple[float, float, float, float]]],
     *,
     repeats: int = 5,
@@ -320,32 +245,26 @@ def _time_initialize(
     states = tracker.initialize_batch(starts)
     milliseconds = []
     for _ in range(repeats):
-        timed.marks.clear()
-        timed.mark("")
+        begun = time.perf_counter()
         states = tracker.initialize_batch(starts)
-        timed.mark("")
-        milliseconds.append((timed.marks[-1].seconds - timed.marks[0].seconds) * 1000.0)
+        if tracker.device.type == "cuda":
+            torch.cuda.synchronize(tracker.device)
+        milliseconds.append((time.perf_counter() - begun) * 1000.0)
     return milliseconds, states
 
 
 def _time_step(
     tracker: SiamMaskTracker,
-    timed: _TimedNetwork,
+    clock: StepClock,
     image: NDArray[np.uint8],
     states: list[TrackerState],
 ) -> StepTimes:
-    timed.marks.clear()
-    timed.mark("")
+    clock.take()
     results = tracker.track_batch([(image, state) for state in states])
-    if timed.marks[-1].part != "mask":  # none is predicted
-        timed.mark("choice")
     for _, result in results:
         _ = result.mask
-    timed.mark("paste")
-    parts = dict.fromkeys(StepTimes._fields, 0.0)
-    for before, mark in pairwise(timed.marks):
-        parts[mark.part] += (mark.seconds - before.seconds) * 1000.0
-    return StepTimes(**parts)
+    clock.mark("paste")
+    return clock.take()
 
 
 def target_boxes(size_wh: tuple[int, int], count: int) -> list[tuple[float, float, float, float]]:

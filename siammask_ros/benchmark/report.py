@@ -9,8 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from siammask_ros.benchmark.latency import StepTimes
 from siammask_ros.files import markdown_table, write_whole
+from siammask_ros.step_clock import StepTimes
 
 if TYPE_CHECKING:
     import os
