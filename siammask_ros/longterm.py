@@ -14,6 +14,7 @@ All search patches of all targets go through the network in one batch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -33,12 +34,13 @@ from siammask_ros.search import (
     target_size,
 )
 from siammask_ros.target_status import TargetStatus
-from siammask_ros.targets import Target, TargetResult
+from siammask_ros.targets import Refusal, Target, TargetResult
 
 if TYPE_CHECKING:
     from siammask_ros.crop import ImageBgr
     from siammask_ros.geometry import Box
     from siammask_ros.tracker import TrackerState, TrackResult
+    from siammask_ros.tracker_state import RunnerUp
 
 __all__ = [
     "MAX_TARGETS",
@@ -60,6 +62,10 @@ _RIVAL_RANGE = 6.0
 """Target sizes from which on a rival is left alone."""
 _RIVAL_MEMORY = 15
 """Frames that a rival is followed for without being seen."""
+_REFUSAL_MEMORY = 15
+"""Frames in which something that is no rival is not looked at again."""
+_REFUSAL_RANGE = 1.0
+"""Target sizes that it moves at most from one frame in which it is noticed to the next."""
 _STEADY_RATE = 0.1
 _SIZE_RATE = 0.05
 _JERK = 0.5
@@ -302,14 +308,21 @@ class LongTermTracker:
     ) -> Target:
         """The target with those of its rivals that are still there, and a new one."""
         if target.status == TargetStatus.LOST:
-            return replace(target, rivals=tuple(own.target for own in rivals if own.counts))
+            return replace(
+                target, rivals=tuple(own.target for own in rivals if own.counts), refusals=()
+            )
+        refusals = _remembered(target, party.find.result.runner_up)
         kept = []
         for own in rivals:
-            if own.is_gone or not (own.counts or self._meetings.may_be_rival(party, own)):
+            if own.is_gone:
+                continue
+            if not (own.counts or self._meetings.may_be_rival(party, own)):
+                refusals.append(Refusal(own.find.state.center_xy))
                 continue
             rival, _ = self._followed(own)
             if self._is_rival(rival, target, others):
                 kept.append(rival)
+        target = replace(target, refusals=tuple(refusals))
         new = self._new_rival(
             target, party.find, [*others, *(rival.tracker_state.box for rival in kept)]
         )
@@ -334,6 +347,8 @@ class LongTermTracker:
             return None
         is_seen = find.evidence >= self.config.certain_above
         if not is_seen or any(self.config.are_one(runner_up.box, box) for box in known):
+            return None
+        if any(_is_at(refusal, runner_up, target) for refusal in target.refusals):
             return None
         state = target.tracker_state
         return Target(tracker_state=replace(state, center_xy=runner_up.box.center_xy))
@@ -450,6 +465,23 @@ class LongTermTracker:
     def _is_free(self, find: Find, claimed: Sequence[Box]) -> bool:
         """Whether a find is not on a target that is followed."""
         return not any(self.config.are_one(find.result.box, box) for box in claimed)
+
+
+def _remembered(target: Target, runner_up: RunnerUp | None) -> list[Refusal]:
+    """What is no rival of a target, where it is now; what was looked at long ago is forgotten."""
+    remembered = []
+    for refusal in target.refusals:
+        moved = runner_up is not None and _is_at(refusal, runner_up, target)
+        center_xy = runner_up.box.center_xy if runner_up and moved else refusal.center_xy
+        if refusal.frames < _REFUSAL_MEMORY:
+            remembered.append(Refusal(center_xy, refusal.frames + 1))
+    return remembered
+
+
+def _is_at(refusal: Refusal, runner_up: RunnerUp, target: Target) -> bool:
+    """Whether something is what has been looked at, as far as its place tells."""
+    away = math.dist(refusal.center_xy, runner_up.box.center_xy)
+    return away <= _REFUSAL_RANGE * target_size(target.tracker_state)
 
 
 def _usual_size(target: Target, find: Find, *, weak: bool) -> tuple[float, float]:

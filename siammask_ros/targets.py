@@ -33,6 +33,15 @@ class Meeting(NamedTuple):
         return x + self.frames * self.velocity_xy[0], y + self.frames * self.velocity_xy[1]
 
 
+class Refusal(NamedTuple):
+    """Something that looks like a target to the network and has other colours: no rival of it."""
+
+    center_xy: tuple[float, float]
+    """Where it was last."""
+    frames: int = 0
+    """Since it was looked at."""
+
+
 @dataclass(frozen=True)
 class Target:
     """All that is known of one target between two frames.
@@ -52,6 +61,7 @@ class Target:
         candidates: finds that may be it, while LOST.
         rivals: what else looks like it nearby, while it is followed: each a target of its own, so
             that the two can be told apart when they meet.
+        refusals: what has been looked at lately, and is no rival.
         appearance: its colours; None until it has been seen well.
         velocity_xy: pixels a frame; while LOST, as it was when the target was lost.
         steady_velocity_xy: the same over more frames.
@@ -72,6 +82,7 @@ class Target:
     searches: int = 0
     candidates: tuple[Candidate, ...] = ()
     rivals: tuple[Target, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
     appearance: Appearance | None = None
     velocity_xy: tuple[float, float] = (0.0, 0.0)
     steady_velocity_xy: tuple[float, float] = (0.0, 0.0)

@@ -651,6 +651,38 @@ def test_what_looks_like_the_target_nearby_is_followed_too() -> None:
     assert world.batches[-1] == 1
 
 
+def _red_and_blue(border: int) -> np.ndarray:
+    """Red up to a column, blue from it on."""
+    return np.where(np.arange(SIZE_WH[0])[:, None] < border, RED, BLUE)
+
+
+def test_what_has_other_colors_is_looked_at_once_and_left_alone_for_a_while() -> None:
+    at = (380.0, 240.0)
+    world = Crowd({HOME: 0.95})
+    run = Run(world)
+    run.step(3, RED)  # its colours are known
+    world.batches.clear()
+    for frame in range(22):
+        world.objects = {HOME: 0.95, (at[0] + frame / 2, at[1]): 0.8}  # it may move
+        run.step(1, _red_and_blue(350))
+    assert [count - 1 for count in world.batches] == [0, 1, *[0] * 16, 1, 0, 0, 0]
+    assert run.target.rivals == ()
+    run.step(20, RED)  # now it has the target's colours
+    assert len(run.target.rivals) == 1
+
+
+def test_refusals_are_for_what_is_in_that_place() -> None:
+    world = Crowd({HOME: 0.95, (380.0, 240.0): 0.8})
+    run = Run(world)
+    run.step(1, _red_and_blue(350))
+    run.step(4, _red_and_blue(350))
+    assert len(run.target.refusals) == 1
+    twin = (260.0, 240.0)
+    world.objects = {HOME: 0.95, twin: 0.9}
+    run.step(3, _red_and_blue(350))
+    assert [rival.tracker_state.center_xy for rival in run.target.rivals] == [twin]
+
+
 @pytest.mark.parametrize("changed", [{"most_rivals": 0}, {"rival_above": 0.9}])
 def test_rivals_are_followed_as_far_as_is_wanted(changed: dict[str, Any]) -> None:
     run = Run(Crowd({HOME: 0.95, (380.0, 240.0): 0.8}), replace(CONFIG, **changed))

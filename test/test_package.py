@@ -76,7 +76,7 @@ ARROWS = {
     },
     "longterm": {
         *("appearance", "crop", "geometry", "longterm_config", "meetings", "search"),
-        *("target_status", "targets", "tracker"),
+        *("target_status", "targets", "tracker", "tracker_state"),
     },
     "scenes": {"geometry"},
     "training": {
