@@ -317,7 +317,8 @@ class LongTermTracker:
             if own.is_gone:
                 continue
             if not (own.counts or self._meetings.may_be_rival(party, own)):
-                refusals.append(Refusal(own.find.state.center_xy))
+                if self._meetings.is_another_kind(party, own):
+                    refusals.append(Refusal(own.find.state.center_xy))
                 continue
             rival, _ = self._followed(own)
             if self._is_rival(rival, target, others):

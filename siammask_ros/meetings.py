@@ -188,6 +188,10 @@ class Meetings:
             return False
         return self._likeness(party, rival.find) >= self.config.color_full_above
 
+    def is_another_kind(self, party: Party, rival: Party) -> bool:
+        """Whether a rival has quite other colours than the target, not just in this frame."""
+        return self._likeness(party, rival.find) < self.config.color_none_below
+
     @staticmethod
     def _likeness(party: Party, find: Find) -> float:
         """How much a find, of any target, looks like this one."""
