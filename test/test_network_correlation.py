@@ -11,6 +11,7 @@ import torch
 from siammask_ros.network import (
     depthwise_correlation,
     extract_windows,
+    gather_windows,
     up_channel_correlation,
 )
 
@@ -76,8 +77,9 @@ TOPS = torch.tensor([-3, 2, 7, -20, 30])
 LEFTS = torch.tensor([4, -2, 6, 0, 30])
 
 
+@pytest.mark.parametrize("cut", [extract_windows, gather_windows])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_windows_are_slices_of_the_padded_map(channels_last):
+def test_windows_are_slices_of_the_padded_map(channels_last, cut):
     maps = random(2, 3, 9, 8)
     pad, size = 40, 5
     padded = np.pad(maps.numpy(), ((0, 0), (0, 0), (pad, pad), (pad, pad)))
@@ -90,7 +92,7 @@ def test_windows_are_slices_of_the_padded_map(channels_last):
     assert expected[3].max() == expected[4].max() == 0  # these two lie outside
     if channels_last:
         maps = maps.contiguous(memory_format=torch.channels_last)
-    windows = extract_windows(maps, SAMPLES, TOPS, LEFTS, size)
+    windows = cut(maps, SAMPLES, TOPS, LEFTS, size)
     np.testing.assert_array_equal(windows.numpy(), expected)
 
 

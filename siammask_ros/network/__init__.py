@@ -16,7 +16,7 @@ from siammask_ros.network.correlation import depthwise_correlation, up_channel_c
 from siammask_ros.network.inference import fuse_for_inference
 from siammask_ros.network.initial_weights import load_initial_weights
 from siammask_ros.network.siammask import ExemplarKernels, SearchOutput, SiamMask
-from siammask_ros.network.windows import extract_windows
+from siammask_ros.network.windows import extract_windows, gather_windows
 
 __all__ = [
     "ARCHITECTURES",
@@ -34,6 +34,7 @@ __all__ = [
     "depthwise_correlation",
     "extract_windows",
     "fuse_for_inference",
+    "gather_windows",
     "load_initial_weights",
     "load_network",
     "read_checkpoint",

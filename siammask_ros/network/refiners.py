@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from siammask_ros.network.heads import RESPONSE_LOSS
 from siammask_ros.network.layers import ConvNorm
-from siammask_ros.network.windows import extract_windows
+from siammask_ros.network.windows import CutWindows, extract_windows
 
 REFINED_SIZE = 127
 """Side of a refined mask: that of the exemplar patch, in search-patch pixels."""
@@ -84,27 +84,27 @@ class CompactRefiner(nn.Module):
         self.up127 = nn.ConvTranspose2d(width63, width63, 3, stride=2)
         self.predict = nn.Conv2d(width63, 1, 3, padding=1)
 
-    def forward(
+    def windows(
         self,
         mask_responses: Tensor,
         pyramid: tuple[Tensor, ...],
         sample_index: Tensor,
         rows: Tensor,
         columns: Tensor,
-    ) -> Tensor:
-        """Refine the masks of K chosen responses.
+        *,
+        cut: CutWindows = extract_windows,
+    ) -> tuple[Tensor, ...]:
+        """Cut out what `forward` takes.
 
         Args:
             mask_responses: (N, C, 25, 25); (N, C, 3, 3) for 143 pixel search patches.
             pyramid: maps of stride 2, 4, 8: (N, ., 127, 127), (N, ., 63, 63), (N, ., 31, 31).
             sample_index, rows, columns: (K,) int64, which sample and which response.
-
-        Returns:
-            (K, 127, 127) logits.
+            cut: how.
         """
         first = response_offset(pyramid[-1].shape[3], mask_responses.shape[3]) - self.PAD
-        fine, middle, coarse = (
-            extract_windows(
+        maps = [
+            cut(
                 level,
                 sample_index,
                 (rows + first) * scale,
@@ -112,14 +112,27 @@ class CompactRefiner(nn.Module):
                 (self.WINDOW + 1) * scale - 1,
             )
             for level, scale in zip(pyramid, PYRAMID_SCALES, strict=True)
-        )  # (K, ., 63, 63), (K, ., 31, 31), (K, ., 15, 15)
-        responses = extract_windows(
+        ]
+        responses = cut(
             mask_responses,
             sample_index,
             rows - self.RESPONSE_PAD,
             columns - self.RESPONSE_PAD,
             self.WINDOW,
-        ).div(KERNEL_AREA)  # (K, C, 15, 15)
+        )
+        return (*maps, responses)
+
+    def forward(self, fine: Tensor, middle: Tensor, coarse: Tensor, responses: Tensor) -> Tensor:
+        """Refine K masks.
+
+        Args:
+            fine, middle, coarse: (K, ., 63, 63), (K, ., 31, 31), (K, ., 15, 15) of the pyramid.
+            responses: (K, C, 15, 15) around the chosen one.
+
+        Returns:
+            (K, 127, 127) logits.
+        """
+        responses = responses.div(KERNEL_AREA)
         vector = self.response_vector(responses[:, :, self.RESPONSE_PAD, self.RESPONSE_PAD])
         merged = self.coarse_lateral(coarse) + self.response_lateral(responses)
         merged = self.merge15(merged.add_(vector[:, :, None, None]))
@@ -206,7 +219,7 @@ class SiamMaskRefiner(nn.Module):
         self.sizes = tuple(levels)
         self.levels = nn.ModuleList(_MergeAndEnlarge(level) for level in levels)
 
-    def forward(
+    def windows(
         self,
         mask_responses: Tensor,
         pyramid: tuple[Tensor, ...],
@@ -215,31 +228,46 @@ class SiamMaskRefiner(nn.Module):
         columns: Tensor,
         *,
         vectors: Tensor | None = None,
-    ) -> Tensor:
-        """Refine the masks of K chosen responses; see :meth:`CompactRefiner.forward`.
+        cut: CutWindows = extract_windows,
+    ) -> tuple[Tensor, ...]:
+        """Cut out what `forward` takes; see :meth:`CompactRefiner.windows`.
 
         Args:
-            mask_responses, sample_index, rows, columns: as there.
+            mask_responses, sample_index, rows, columns, cut: as there.
             pyramid: maps of stride 2, 4, 8: (N, 64, 125, 125), (N, 256, 63, 63), (N, 512, 31, 31).
             vectors: (K, C') to start from, by default the responses themselves.
-
-        Returns:
-            (K, 127, 127) logits.
         """
         if vectors is None:
             vectors = mask_responses[sample_index, :, rows, columns]  # (K, C)
-        running: Tensor = self.grow(vectors[:, :, None, None])  # (K, C, 1, 1) -> (K, 32, 15, 15)
         first = response_offset(pyramid[-1].shape[3], mask_responses.shape[3])
-        steps = zip(
-            self.levels, self.sizes, reversed(pyramid), reversed(PYRAMID_SCALES), strict=True
-        )
-        for step, level, level_map, scale in steps:
-            window = extract_windows(
+        maps = [
+            cut(
                 level_map,
                 sample_index,
                 (rows + first) * scale - level.pad,
                 (columns + first) * scale - level.pad,
                 level.window,
             )
+            for level, level_map, scale in zip(
+                self.sizes, reversed(pyramid), reversed(PYRAMID_SCALES), strict=True
+            )
+        ]
+        return (vectors, *maps)
+
+    def forward(self, vectors: Tensor, *maps: Tensor) -> Tensor:
+        """Grow K masks.
+
+        Args:
+            vectors: (K, C) to start from.
+            maps: (K, ., 15, 15), (K, ., 31, 31), (K, ., 61, 61) of the pyramid, coarsest first.
+
+        Returns:
+            (K, 127, 127) logits.
+        """
+        running: Tensor = self.grow(vectors[:, :, None, None])  # (K, C, 1, 1) -> (K, 32, 15, 15)
+        for step, window in zip(self.levels, maps, strict=True):
             running = step(running, window)
         return running[:, 0]  # (K, 1, 127, 127) -> (K, 127, 127)
+
+
+Refiner: TypeAlias = CompactRefiner | SiamMaskRefiner

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from siammask_ros.network.backbones import BackboneMaps
 from siammask_ros.network.heads import Branch, Head
-from siammask_ros.network.refiners import REFINED_SIZE
+from siammask_ros.network.refiners import REFINED_SIZE, Refiner
+from siammask_ros.network.windows import CutWindows, extract_windows
 
 COARSE_SIZE = 63
 """Side of a coarse mask, predicted as one vector of 63 * 63 logits per response."""
@@ -95,7 +96,7 @@ class SiamMask(nn.Module):
         score_head, box_head: responses -> 2 and 4 numbers per anchor; a two-branch network has one
             score a response and no box head.
         coarse_mask_head: responses -> 63 * 63 logits, or None.
-        refiner: mask of 127x127 logits at given responses, or None.
+        refiner: windows round given responses -> masks of 127x127 logits, or None.
         refines_coarse_masks: whether the refiner starts from the logits of the coarse mask
             (SiamMask++) instead of the response.
         architecture: name that :func:`build_network` knows it by.
@@ -118,7 +119,7 @@ class SiamMask(nn.Module):
         score_head: Head,
         box_head: Head | None,
         coarse_mask_head: Head | None,
-        refiner: nn.Module | None,
+        refiner: Refiner | None,
         refines_coarse_masks: bool = False,
         architecture: str,
         default_preset: str,
@@ -247,6 +248,8 @@ class SiamMask(nn.Module):
         rows: Tensor,
         columns: Tensor,
         sample_index: Tensor | None = None,
+        *,
+        cut: CutWindows = extract_windows,
     ) -> Tensor:
         """Refined masks of K chosen responses.
 
@@ -255,6 +258,7 @@ class SiamMask(nn.Module):
             rows, columns: (K,) int64, positions in the response map: 0..24, or 0..2 for 143
                 pixel search patches.
             sample_index: (K,) int64, the sample of each; by default 0..N-1 with K = N.
+            cut: how the refiner's windows are cut out.
 
         Returns:
             (K, 127, 127) logits.
@@ -266,12 +270,13 @@ class SiamMask(nn.Module):
             raise ValueError(f"{self.architecture} has no refiner")
         responses = self._of_masks(output.mask_responses)
         samples = _sample_index(responses, rows, sample_index)
-        arguments = responses, output.pyramid, samples, rows, columns
+        vectors = {}
         if self.refines_coarse_masks:
-            vectors = self._coarse_head().at(responses, samples, rows, columns)
-            logits: Tensor = self.refiner(*arguments, vectors=vectors)
-        else:
-            logits = self.refiner(*arguments)
+            vectors["vectors"] = self._coarse_head().at(responses, samples, rows, columns)
+        windows = self.refiner.windows(
+            responses, output.pyramid, samples, rows, columns, cut=cut, **vectors
+        )
+        logits: Tensor = self.refiner(*windows)
         return logits
 
     def mask_at(
@@ -280,10 +285,12 @@ class SiamMask(nn.Module):
         rows: Tensor,
         columns: Tensor,
         sample_index: Tensor | None = None,
+        *,
+        cut: CutWindows = extract_windows,
     ) -> Tensor:
         """Best masks the network has: (K, mask_size, mask_size) logits, refined if it can."""
         if self.has_refiner:
-            return self.refined_mask_at(output, rows, columns, sample_index)
+            return self.refined_mask_at(output, rows, columns, sample_index, cut=cut)
         return self.coarse_mask_at(output.mask_responses, rows, columns, sample_index)
 
     def _box_deltas(self, feature: Tensor, kernel: Tensor | None) -> Tensor | None:

@@ -4,10 +4,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+
+class CutWindows(Protocol):
+    """A way to cut windows out of maps: `extract_windows` or `gather_windows`."""
+
+    def __call__(
+        self, maps: Tensor, sample_index: Tensor, tops: Tensor, lefts: Tensor, size: int, /
+    ) -> Tensor:
+        """See :func:`extract_windows`."""
 
 
 def extract_windows(
@@ -38,6 +47,28 @@ def extract_windows(
             raise ValueError(f"sample index {sample} is outside the batch of {maps.shape[0]}")
     windows: Tensor = _ExtractWindows.apply(maps, corners, size)  # type: ignore[no-untyped-call]
     return windows
+
+
+def gather_windows(
+    maps: Tensor, sample_index: Tensor, tops: Tensor, lefts: Tensor, size: int
+) -> Tensor:
+    """As `extract_windows`, without a look at the numbers: nothing waits for the device.
+
+    So it can be part of a CUDA graph or of an exported network, and on a GPU it is fast; on a CPU
+    slices are. A sample index out of range is not noticed. Windows are channels-last.
+    """
+    steps = torch.arange(size, device=maps.device)
+    rows, columns = tops[:, None] + steps, lefts[:, None] + steps  # (K, size)
+    height, width = maps.shape[2:]
+    inside_rows = (rows >= 0) & (rows < height)
+    inside_columns = (columns >= 0) & (columns < width)
+    windows = maps.permute(0, 2, 3, 1)[
+        sample_index[:, None, None],
+        rows.clamp(0, height - 1)[:, :, None],
+        columns.clamp(0, width - 1)[:, None, :],
+    ]  # (K, size, size, C)
+    inside = inside_rows[:, :, None] & inside_columns[:, None, :]  # (K, size, size)
+    return windows.masked_fill(~inside[..., None], 0).permute(0, 3, 1, 2)  # (K, C, size, size)
 
 
 def _overlap(start: int, size: int, length: int) -> tuple[slice, slice]:
