@@ -11,6 +11,7 @@ import typer
 
 from siammask_ros.cli.common import (
     DeviceOption,
+    Placement,
     Preset,
     PresetOption,
     SettingsOption,
@@ -53,15 +54,16 @@ def bench(
     wanted_sizes = [parse_size(text) for text in parse_list(sizes)]
     wanted_sizes = wanted_sizes or list(benchmark.DEFAULT_SIZES)
     counts = [parse_count(text) for text in parse_list(targets)]
-    network = load_network(weights, device)
-    config = config_of(network, preset, settings or ())
+    prepared = load_network(weights, Placement(device, "eager", "float32"))
+    network = prepared.network
+    config = config_of(prepared, preset, settings or ())
     total = benchmark.total_steps(sizes=wanted_sizes, targets=counts, steps=steps, warm_up=warm_up)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("steps", total=total)
         report = benchmark.benchmark_tracker(
             network,
             config=config,
-            preset_name=", ".join((preset_name(network, preset), *(settings or ()))),
+            preset_name=", ".join((preset_name(prepared, preset), *(settings or ()))),
             sizes=wanted_sizes,
             targets=counts,
             steps=steps,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from siammask_ros.cli.common import (
+    Placement,
     Preset,
     load_network,
     parse_list,
-    set_threads,
     tracker_of,
     wrong_usage,
 )
@@ -71,8 +71,7 @@ class Request:
     checkpoints: Sequence[str]
     preset: Preset
     settings: Sequence[str]
-    device: str
-    threads: int
+    placement: Placement
 
     @classmethod
     def of(  # noqa: D102 - as the options come
@@ -82,8 +81,7 @@ class Request:
         checkpoints: list[str] | None,
         preset: Preset,
         settings: list[str] | None,
-        device: str,
-        threads: int,
+        placement: Placement,
     ) -> Request:
         return cls(
             trackers or [SIAMMASK],
@@ -91,8 +89,7 @@ class Request:
             checkpoints or [],
             preset,
             settings or [],
-            device,
-            threads,
+            placement,
         )
 
     @property
@@ -180,10 +177,9 @@ def _of_checkpoints(
     from siammask_ros import evaluation
     from siammask_ros.benchmark import device_name
 
-    set_threads(request.threads)
     for file, shown, step in checkpoints:
-        network = load_network(file, request.device)
-        place = next(network.parameters()).device
+        network = load_network(file, request.placement)
+        place = network.device
         factory = evaluation.Always(tracker_of(network, request.preset, request.settings))
         folder = _folder(shown) if several or len(checkpoints) > 1 else ""
         yield Candidate(shown, factory, f"{place.type} ({device_name(place)})", step, folder)

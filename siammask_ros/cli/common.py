@@ -7,19 +7,19 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from siammask_ros.backends.names import AUTO, BACKENDS, PRECISIONS
 from siammask_ros.presets import PRESETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from siammask_ros.backends import PreparedNetwork
     from siammask_ros.geometry import Box
-    from siammask_ros.longterm import LongTermTracker
-    from siammask_ros.network import SiamMask
     from siammask_ros.tracker import SiamMaskTracker
     from siammask_ros.tracker_config import TrackerConfig
 
@@ -32,8 +32,20 @@ if TYPE_CHECKING:
         """Names of the tracker's settings: `auto`, those of the checkpoint, and all of PRESETS."""
 
         auto = "auto"
+
+    class Backend(str, Enum):
+        """What runs the network: all of BACKENDS."""
+
+        auto = "auto"
+
+    class Precision(str, Enum):
+        """What numbers it computes in: all of PRECISIONS."""
+
+        auto = "auto"
 else:  # type checkers cannot count what a table names
     Preset = Enum("Preset", {name: name for name in ("auto", *PRESETS)}, type=str)
+    Backend = Enum("Backend", {name: name for name in BACKENDS}, type=str)
+    Precision = Enum("Precision", {name: name for name in PRECISIONS}, type=str)
 
 WeightsOption = Annotated[
     str, typer.Option("--weights", "-w", help="Checkpoint: a name such as compact, or a file.")
@@ -50,6 +62,16 @@ SettingsOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+BackendOption = Annotated[
+    Backend,
+    typer.Option("--backend", help="What runs the network; auto: the fastest that is installed."),
+]
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision", help="Numbers that the network computes in; auto: float32 on a CPU."
+    ),
+]
 ThreadsOption = Annotated[int, typer.Option("--threads", min=0, help="CPU threads; 0: all cores.")]
 
 
@@ -112,31 +134,27 @@ def parse_count(text: str) -> int:
     return int(text)
 
 
-def load_follower(
-    weights: str, preset: Preset, device: str, threads: int, settings: Sequence[str] = ()
-) -> LongTermTracker:
-    """A tracker that goes on through losses."""
-    from siammask_ros.longterm import LongTermTracker
+class Placement(NamedTuple):
+    """Where and how a network runs, as the options say it."""
 
-    return LongTermTracker(load_tracker(weights, preset, device, threads, settings))
+    device: str = AUTO
+    backend: str = AUTO
+    precision: str = AUTO
+    threads: int = 0
 
 
-def load_tracker(
-    weights: str, preset: Preset, device: str, threads: int, settings: Sequence[str] = ()
+def tracker_of(
+    network: PreparedNetwork, preset: Preset, settings: Sequence[str] = ()
 ) -> SiamMaskTracker:
-    """A tracker of a checkpoint, with a preset and what `--set` says."""
-    set_threads(threads)
-    return tracker_of(load_network(weights, device), preset, settings)
-
-
-def tracker_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -> SiamMaskTracker:
     """The tracker of a network; see `config_of`."""
     from siammask_ros.tracker import SiamMaskTracker
 
     return SiamMaskTracker(network, config_of(network, preset, settings))
 
 
-def config_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -> TrackerConfig:
+def config_of(
+    network: PreparedNetwork, preset: Preset, settings: Sequence[str] = ()
+) -> TrackerConfig:
     """The preset, or that of the network, with what `--set` says.
 
     Raises:
@@ -148,18 +166,29 @@ def config_of(network: SiamMask, preset: Preset, settings: Sequence[str] = ()) -
         return TrackerConfig.preset(preset_name(network, preset), **parse_settings(settings))
 
 
-def preset_name(network: SiamMask, preset: Preset) -> str:
+def preset_name(network: PreparedNetwork, preset: Preset) -> str:
     """The name of the preset that is taken."""
     return network.default_preset if preset is Preset.auto else preset.value
 
 
-def load_network(weights: str, device: str) -> SiamMask:
-    """A network ready for inference."""
-    from siammask_ros.memory import hold_freed_memory
-    from siammask_ros.network import fuse_for_inference, load_network
+def load_network(weights: str, placement: Placement) -> PreparedNetwork:
+    """A network that is ready to track; torch itself uses as many threads as it does.
 
-    hold_freed_memory()
-    return fuse_for_inference(load_network(weights, device=device))
+    Raises:
+        typer.BadParameter: it cannot run in that way.
+    """
+    from siammask_ros.backends import load_prepared
+    from siammask_ros.backends.names import chosen_way
+    from siammask_ros.network import checked_device
+
+    device, backend, precision, threads = placement
+    set_threads(threads)
+    place = checked_device(device)
+    with wrong_usage():
+        chosen_way(backend, precision, place.type)
+    return load_prepared(
+        weights, device=place, backend=backend, precision=precision, threads=threads
+    )
 
 
 def set_threads(threads: int) -> None:

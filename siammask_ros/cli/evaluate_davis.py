@@ -19,7 +19,12 @@ from siammask_ros.cli.candidates import (
     candidates,
 )
 from siammask_ros.cli.common import (
+    Backend,
+    BackendOption,
     DeviceOption,
+    Placement,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     SettingsOption,
@@ -80,6 +85,8 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
     preset: PresetOption = Preset.auto,
     settings: SettingsOption = None,
     device: DeviceOption = "cpu",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     tracker: TrackersOption = None,
     tracker_weights: TrackerWeightsOption = "",
     results: Annotated[
@@ -109,7 +116,8 @@ def evaluate_davis(  # noqa: PLR0917 - typer calls it by name
     """J and F on DAVIS: the first frame's masks are given as boxes, all targets in one pass."""
     from siammask_ros import evaluation
 
-    request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
+    placement = Placement(device, backend.value, precision.value, threads)
+    request = Request.of(tracker, tracker_weights, weights, preset, settings, placement)
     if results:
         request.refuse()
     if results and (failures or masks):

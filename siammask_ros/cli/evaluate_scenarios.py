@@ -10,15 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from siammask_ros.cli.common import (
+    Backend,
+    BackendOption,
     DeviceOption,
+    Placement,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     ThreadsOption,
     WeightsOption,
-    load_follower,
+    load_network,
     parse_list,
     progress_bar,
     say_all,
+    tracker_of,
     wrong_usage,
 )
 
@@ -64,6 +70,8 @@ def evaluate_scenarios(  # noqa: PLR0917 - typer calls it by name
     weights: WeightsOption = "compact",
     preset: PresetOption = Preset.auto,
     device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     threads: ThreadsOption = 0,
     output: Annotated[
         Path | None,
@@ -72,10 +80,12 @@ def evaluate_scenarios(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """How soon a loss is said, how soon a target is back, and whether it is the right one."""
     from siammask_ros import evaluation
+    from siammask_ros.longterm import LongTermTracker
 
     chosen = range(first_seed, first_seed + seeds)
     clips = _clips(scenario or [], chosen, davis, sequences, cut_outs=cut_outs)
-    follower = load_follower(weights, preset, device, threads)
+    placement = Placement(device, backend.value, precision.value, threads)
+    follower = LongTermTracker(tracker_of(load_network(weights, placement), preset))
     worst = evaluation.WorstClip()
     with progress_bar("frames", sum(len(clip) - 1 for clip in clips)) as advance:
 

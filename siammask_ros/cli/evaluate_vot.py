@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from siammask_ros.cli.common import (
+    Backend,
+    BackendOption,
     DeviceOption,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     SettingsOption,
@@ -54,6 +58,8 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
     preset: PresetOption = Preset.auto,
     settings: SettingsOption = None,
     device: DeviceOption = "cpu",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     threads: ThreadsOption = 1,
     tracker: Annotated[
         str,
@@ -109,6 +115,8 @@ def evaluate_vot(  # noqa: PLR0917 - typer calls it by name
             settings=tuple(settings or ()),
             region=region,  # type: ignore[arg-type] # it is checked there
             device=device,
+            backend=backend.value,
+            precision=precision.value,
             threads=threads,
         )
         vot.entrant_words(options)

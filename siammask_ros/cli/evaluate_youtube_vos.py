@@ -17,7 +17,12 @@ from siammask_ros.cli.candidates import (
     candidates,
 )
 from siammask_ros.cli.common import (
+    Backend,
+    BackendOption,
     DeviceOption,
+    Placement,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     SettingsOption,
@@ -66,6 +71,8 @@ def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
     preset: PresetOption = Preset.auto,
     settings: SettingsOption = None,
     device: DeviceOption = "cpu",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     tracker: TrackersOption = None,
     tracker_weights: TrackerWeightsOption = "",
     results: Annotated[
@@ -78,7 +85,8 @@ def evaluate_youtube_vos(  # noqa: PLR0917 - typer calls it by name
     """Masks for the server of YouTube-VOS; J and F where the truth is at hand."""
     from siammask_ros import evaluation
 
-    request = Request.of(tracker, tracker_weights, weights, preset, settings, device, threads)
+    placement = Placement(device, backend.value, precision.value, threads)
+    request = Request.of(tracker, tracker_weights, weights, preset, settings, placement)
     if results is not None:
         request.refuse()
     names = parse_list(videos)

@@ -17,8 +17,8 @@ from siammask_ros.cli.common import package_version, preset_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from siammask_ros.backends import PreparedNetwork
     from siammask_ros.cli.common import Preset
-    from siammask_ros.network import SiamMask
     from siammask_ros.outputs import Outputs
 
 VIDEO_HELP = "Video with the results drawn on it (MP4, H.264)."
@@ -46,7 +46,7 @@ RerunOption = Annotated[
 
 
 def run_settings(
-    network: SiamMask, weights: str, preset: Preset, changed: Sequence[str] = ()
+    network: PreparedNetwork, weights: str, preset: Preset, changed: Sequence[str] = ()
 ) -> list[tuple[str, str]]:
     """What a report says of how a run was made: names and values.
 
@@ -61,7 +61,6 @@ def run_settings(
     from siammask_ros.weights import file_sha256
 
     checkpoint = Path(BUNDLED.get(weights, weights))
-    device = next(network.parameters()).device
     return [
         ("command", shlex.join(["siammask", *sys.argv[1:]])),
         ("weights", weights),
@@ -69,7 +68,8 @@ def run_settings(
         ("network", network.architecture),
         ("preset", preset_name(network, preset)),
         ("changed settings", ", ".join(changed) or "none"),
-        ("device", f"{device}, {torch.get_num_threads()} threads"),
+        ("device", f"{network.device}, {network.threads} threads"),
+        ("backend, precision", network.description),
         ("siammask_ros", package_version()),
         ("PyTorch, OpenCV", f"{torch.__version__}, {cv2.__version__}"),
         ("Python", f"{platform.python_version()} on {platform.system()} {platform.machine()}"),

@@ -16,7 +16,12 @@ import typer
 
 from siammask_ros.cli.common import (
     EXIT_INTERRUPTED,
+    Backend,
+    BackendOption,
     DeviceOption,
+    Placement,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     SettingsOption,
@@ -144,6 +149,8 @@ def replay(  # noqa: PLR0917 - typer calls it by name
     preset: PresetOption = Preset.auto,
     settings: SettingsOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     threads: ThreadsOption = 0,
     storage: Annotated[
         StorageKind, typer.Option("--storage", help="Format of the result bag.")
@@ -211,6 +218,7 @@ def replay(  # noqa: PLR0917 - typer calls it by name
         min_score=detection_score,
         iou=detection_iou,
     )
+    placement = Placement(device, backend.value, precision.value, threads)
     files = OutputPaths(video, csv, masks, sheet, plot, report, rerun)
     found = find_all(bags)
     several = len(found) > 1 or found != bags
@@ -219,7 +227,7 @@ def replay(  # noqa: PLR0917 - typer calls it by name
             bag=bag,
             output=_result_path(bag, output, several=several),
             files=_named(files, bag) if several else files,
-            network=NetworkChoice(weights, preset, tuple(settings or ()), device, threads),
+            network=NetworkChoice(weights, preset, tuple(settings or ()), placement),
             targets=choice,
             topic=topic,
             start=start,

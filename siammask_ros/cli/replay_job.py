@@ -13,16 +13,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from siammask_ros.cli.common import Preset
+from siammask_ros.cli.common import Placement, Preset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from siammask_ros.backends import PreparedNetwork
     from siammask_ros.bags.reader import Bag
     from siammask_ros.bags.topics import BagTopic
     from siammask_ros.cues import CueSheet, ImageTimes
     from siammask_ros.longterm import LongTermTracker
-    from siammask_ros.network import SiamMask
     from siammask_ros.outputs import OutputPaths
 
 RECORD = "replay.json"
@@ -43,8 +43,7 @@ class NetworkChoice:
     weights: str
     preset: Preset
     settings: tuple[str, ...]
-    device: str
-    threads: int
+    placement: Placement
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ class Watcher(Protocol):
 
 
 class _Loaded(NamedTuple):
-    network: SiamMask
+    network: PreparedNetwork
     tracker: LongTermTracker
 
 
@@ -252,11 +251,10 @@ def _count(outcome: Outcome, entries: Any) -> None:  # noqa: ANN401 - named in a
 @lru_cache(maxsize=1)
 def _load(choice: NetworkChoice) -> _Loaded:
     """The tracker; several bags in a row share it."""
-    from siammask_ros.cli.common import load_network, set_threads, tracker_of
+    from siammask_ros.cli.common import load_network, tracker_of
     from siammask_ros.longterm import LongTermTracker
 
-    set_threads(choice.threads)
-    network = load_network(choice.weights, choice.device)
+    network = load_network(choice.weights, choice.placement)
     return _Loaded(network, LongTermTracker(tracker_of(network, choice.preset, choice.settings)))
 
 

@@ -153,8 +153,9 @@ def _outcome(job: ReplayJob, watcher: Any) -> Outcome:  # noqa: ANN401
 
 def _with_threads(job: ReplayJob, share: int) -> ReplayJob:
     """So that the workers do not take each other's cores."""
-    network = job.network
-    return replace(job, network=replace(network, threads=network.threads or share))
+    placement = job.network.placement
+    shared = placement._replace(threads=placement.threads or share)
+    return replace(job, network=replace(job.network, placement=shared))
 
 
 def _print_table(outcomes: Sequence[Outcome]) -> None:

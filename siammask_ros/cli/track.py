@@ -12,7 +12,12 @@ from typing import Annotated
 import typer
 
 from siammask_ros.cli.common import (
+    Backend,
+    BackendOption,
     DeviceOption,
+    Placement,
+    Precision,
+    PrecisionOption,
     Preset,
     PresetOption,
     SettingsOption,
@@ -21,7 +26,6 @@ from siammask_ros.cli.common import (
     complain,
     load_network,
     parse_box,
-    set_threads,
     tracker_of,
     with_progress,
 )
@@ -50,6 +54,8 @@ def track(  # noqa: PLR0917 - typer calls it by name
     preset: PresetOption = Preset.auto,
     settings: SettingsOption = None,
     device: DeviceOption = "auto",
+    backend: BackendOption = Backend.auto,
+    precision: PrecisionOption = Precision.auto,
     threads: ThreadsOption = 0,
     label: Annotated[
         list[str] | None, typer.Option("--label", help="A word for each target, in order.")
@@ -80,8 +86,8 @@ def track(  # noqa: PLR0917 - typer calls it by name
     if not paths.wanted:
         paths = OutputPaths(video=Path(f"{video.resolve().stem}_tracked.mp4"))
     with open_video(video, start=start, stop=start + frames if frames else None) as source:
-        set_threads(threads)
-        network = load_network(weights, device)
+        placement = Placement(device, backend.value, precision.value, threads)
+        network = load_network(weights, placement)
         follower = LongTermTracker(tracker_of(network, preset, settings or ()))
         run = Run(source.name, source.fps, run_settings(network, weights, preset, settings or ()))
         outputs = open_outputs(paths, run, keep_interrupted=True)

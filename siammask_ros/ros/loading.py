@@ -14,7 +14,7 @@ from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.parameters import Settings
 
 if TYPE_CHECKING:
-    from siammask_ros.network import SiamMask
+    from siammask_ros.backends import PreparedNetwork
 
 WARM_UP_SIDE = 256
 SMALL_NETWORK = 3_000_000
@@ -38,21 +38,27 @@ def choose_device(wish: str) -> str:
         raise ValueError(f"{error}; torch {torch.__version__} is {build}") from error
 
 
-def load_fused_network(settings: Settings, device: str) -> SiamMask:
-    """The network of the settings, ready for inference on `device`.
+def load_for_tracking(settings: Settings, device: str) -> PreparedNetwork:
+    """The network of the settings, ready to track on `device`.
 
     Raises:
-        ValueError, OSError: the checkpoint is missing, or not one of a known network.
+        ValueError, OSError: the checkpoint is missing, or not one of a known network; or the
+            device has no such backend or precision.
+        ImportError: the backend is not installed.
     """
     import torch
 
-    from siammask_ros.network import fuse_for_inference, load_network
+    from siammask_ros.backends import prepare_network
+    from siammask_ros.network import load_network
 
-    network = fuse_for_inference(load_network(settings.weights, device=device))
+    network = load_network(settings.weights, device=device)
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    torch.set_num_threads(settings.threads or suitable_threads(parameters))
+    threads = settings.threads or suitable_threads(parameters)
+    torch.set_num_threads(threads)
     hold_freed_memory()
-    return network
+    return prepare_network(
+        network, backend=settings.backend, precision=settings.precision, threads=threads
+    )
 
 
 def suitable_threads(parameters: int) -> int:
@@ -66,7 +72,7 @@ def suitable_threads(parameters: int) -> int:
     return int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
 
 
-def build_tracker(network: SiamMask, settings: Settings) -> LongTermTracker:
+def build_tracker(network: PreparedNetwork, settings: Settings) -> LongTermTracker:
     """A tracker with the present thresholds; cheap, made anew when they change."""
     from siammask_ros.tracker import SiamMaskTracker
 

@@ -46,7 +46,7 @@ from siammask_ros.ros.foxglove import PACKAGE as FOXGLOVE_PACKAGE
 from siammask_ros.ros.foxglove import foxglove_messages
 from siammask_ros.ros.images import ImageError, check_image, decode_compressed, decode_image
 from siammask_ros.ros.introspection import check_introspection, introspect
-from siammask_ros.ros.loading import build_tracker, choose_device, load_fused_network, warm_up
+from siammask_ros.ros.loading import build_tracker, choose_device, load_for_tracking, warm_up
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
 from siammask_ros.ros.pacing import ReplyPacer
@@ -59,7 +59,7 @@ from siammask_ros.ros.parameters import (
 from siammask_ros.ros.source import ImageSource
 
 if TYPE_CHECKING:
-    from siammask_ros.network import SiamMask
+    from siammask_ros.backends import PreparedNetwork
     from siammask_ros.tracked import TargetEntry
 
 REPORT_PERIOD_S = 1.0
@@ -78,7 +78,7 @@ class SiamMaskNode(LifecycleNode):
         super().__init__(NODE_NAME, **options)
         declare_parameters(self)
         self.settings = Settings()
-        self._network: SiamMask | None = None
+        self._network: PreparedNetwork | None = None
         self._engine: TrackingEngine | None = None
         self._device = ""
         self._fault = ""
@@ -166,7 +166,7 @@ class SiamMaskNode(LifecycleNode):
         detections_message(settings.detections_type)
         check_introspection(settings.service_introspection)
         self._device = choose_device(settings.device)
-        self._network = load_fused_network(settings, self._device)
+        self._network = load_for_tracking(settings, self._device)
         tracker = build_tracker(self._network, settings)
         warm_up(tracker)
         self._engine = TrackingEngine(
@@ -198,7 +198,7 @@ class SiamMaskNode(LifecycleNode):
             )
         self.get_logger().info(
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
-            f"(device: {settings.device})"
+            f"(device: {settings.device}) in {self._network.description}"
         )
 
     def _activate(self) -> None:

@@ -16,6 +16,7 @@ from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from siammask_ros.backends.names import BACKENDS, PRECISIONS
 from siammask_ros.engine import EngineOptions
 from siammask_ros.handover import POLICIES, HandoverConfig
 from siammask_ros.longterm import MAX_TARGETS, LongTermConfig
@@ -91,6 +92,17 @@ class Settings:
     )
     device: str = _parameter(
         AUTO, "Where the network runs: auto, cpu, cuda or cuda:N. CUDA that is absent is an error."
+    )
+    backend: str = _parameter(
+        AUTO,
+        "What runs the network (docs/speed.md); auto: CUDA graphs on CUDA, on a CPU OpenVINO where "
+        "it is installed, else torch. One that is absent is an error.",
+        choices=BACKENDS,
+    )
+    precision: str = _parameter(
+        AUTO,
+        "Numbers that the network computes in; auto: float32 on a CPU, float16 on CUDA.",
+        choices=PRECISIONS,
     )
     threads: int = _parameter(
         0,

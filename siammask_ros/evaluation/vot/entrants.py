@@ -45,6 +45,7 @@ class EntrantOptions:
         region: what is reported: the rotated box (`polygon`), the axis-aligned box (`rectangle`)
             or the mask.
         device: `cpu`, `cuda`, `cuda:N`, or `auto`.
+        backend, precision: how `siammask` is run (`siammask_ros.backends`).
         threads: CPU threads; 0: all cores.
     """
 
@@ -54,6 +55,8 @@ class EntrantOptions:
     settings: tuple[str, ...] = ()
     region: RegionKind = "polygon"
     device: str = "cpu"
+    backend: str = "auto"
+    precision: str = "auto"
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -191,13 +194,19 @@ def _load_siammask(options: EntrantOptions) -> Tracker[Any]:
     # Imported here: torch takes seconds, and other entrants do without.
     import torch  # noqa: PLC0415
 
-    from siammask_ros.network import fuse_for_inference, load_network  # noqa: PLC0415
+    from siammask_ros.backends import load_prepared  # noqa: PLC0415
     from siammask_ros.tracker import SiamMaskTracker  # noqa: PLC0415
     from siammask_ros.tracker_config import TrackerConfig, parse_settings  # noqa: PLC0415
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    network = fuse_for_inference(load_network(options.files[0], device=options.device))
+    network = load_prepared(
+        options.files[0],
+        device=options.device,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+    )
     name = network.default_preset if options.preset == "auto" else options.preset
     config = TrackerConfig.preset(name, **parse_settings(options.settings))
     return SiamMaskTracker(network, config)

@@ -33,6 +33,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> EntrantOptions:
     parser.add_argument("--settings", action="append", default=[])
     parser.add_argument("--region", choices=REGION_KINDS, default=EntrantOptions.region)
     parser.add_argument("--device", default=EntrantOptions.device)
+    parser.add_argument("--backend", default=EntrantOptions.backend)
+    parser.add_argument("--precision", default=EntrantOptions.precision)
     parser.add_argument("--threads", type=int, default=EntrantOptions.threads)
     given = parser.parse_args(arguments)
     return EntrantOptions(
@@ -42,6 +44,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> EntrantOptions:
         settings=tuple(given.settings),
         region=given.region,
         device=given.device,
+        backend=given.backend,
+        precision=given.precision,
         threads=given.threads,
     )
 

@@ -190,6 +190,8 @@ def entrant_name(options: EntrantOptions) -> str:
     words = [options.tracker, *(Path(name).stem for name in options.files)]
     if options.preset != "auto":
         words.append(options.preset)
+    if options.precision != "auto":
+        words.append(options.precision)
     return _NOT_FOR_NAMES.sub("-", "-".join([*words, *options.settings, options.region]))
 
 
@@ -205,6 +207,8 @@ def entrant_words(options: EntrantOptions) -> str:
     if options.tracker == SIAMMASK:
         _check_settings(options)
         words += [f"preset {options.preset}", *options.settings]
+        if options.precision != "auto":
+            words.append(f"precision {options.precision}")
     elif options.tracker != TRUTH:
         reference_factory(options.tracker, options.files)
     for name in options.files:
