@@ -45,13 +45,17 @@ def module_without_ros(name):
     """Execute a module of siammask_ros.ros with its imports of ROS left out."""
     path = PACKAGE / "ros" / f"{name}.py"
     tree = ast.parse(path.read_text())
-    tree.body = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.ImportFrom) and ROS_IMPORT.match(node.module or ""))
-    ]
     module = types.ModuleType(f"without_ros_{name}")
     sys.modules[module.__name__] = module  # dataclasses look their module up
+    kept = []
+    for node in tree.body:
+        source = getattr(node, "module", None) or ""
+        if isinstance(node, ast.ImportFrom) and source.startswith("siammask_ros.ros."):
+            other = module_without_ros(source.rpartition(".")[2])
+            vars(module).update({alias.name: getattr(other, alias.name) for alias in node.names})
+        elif not (isinstance(node, ast.ImportFrom) and ROS_IMPORT.match(source)):
+            kept.append(node)
+    tree.body = kept
     exec(compile(tree, str(path), "exec"), module.__dict__)  # noqa: S102 our own file
     return module
 
@@ -574,7 +578,7 @@ def check_ros2(words):
     elif kind == "run" and rest[0] == "siammask_ros":
         check_node(f"siammask_ros.ros.{rest[1]}".replace("tracker_node", "node"), rest[2:])
     elif kind == "param" and len(rest) > 2 and rest[1] == "/siammask_tracker":
-        assert rest[2] in module_without_ros("parameters").parameter_rules()
+        assert rest[2] in module_without_ros("parameters").Settings.rules()
     elif kind == "service" and rest[0] == "call":
         check_service_call(rest[1:])
     elif kind in {"topic", "service"} and "siammask_tracker" in " ".join(rest):
@@ -604,7 +608,7 @@ def check_node(module, words):
         assert {word for word in words if word.startswith("--")} <= demo_options()
         return
     if name == "node":
-        known = set(module_without_ros("parameters").parameter_rules()) | {"use_sim_time"}
+        known = set(module_without_ros("parameters").Settings.rules()) | {"use_sim_time"}
     else:
         known = {option[0] for option in node_options(name)}
     for flag, value in itertools.pairwise(words):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -15,8 +14,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
@@ -50,12 +47,8 @@ from siammask_ros.ros.loading import build_tracker, choose_device, load_for_trac
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
 from siammask_ros.ros.pacing import ReplyPacer
-from siammask_ros.ros.parameters import (
-    Settings,
-    declare_parameters,
-    read_parameters,
-    restore_types,
-)
+from siammask_ros.ros.parameters import Settings
+from siammask_ros.ros.run_node import interrupt_once, run_node
 from siammask_ros.ros.source import ImageSource
 
 if TYPE_CHECKING:
@@ -76,7 +69,7 @@ class SiamMaskNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(NODE_NAME, **options)
-        declare_parameters(self)
+        Settings.declare(self)
         self.settings = Settings()
         self._network: PreparedNetwork | None = None
         self._engine: TrackingEngine | None = None
@@ -97,11 +90,6 @@ class SiamMaskNode(LifecycleNode):
         self._timer = self.create_timer(
             REPORT_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
-
-    def start(self) -> None:
-        """Configure and activate, as parameter `autostart` asks for."""
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
 
     def close(self) -> None:
         """Stop the inference thread and leave the graph; may be called in any state."""
@@ -162,7 +150,7 @@ class SiamMaskNode(LifecycleNode):
         return super().on_error(state)
 
     def _configure(self) -> None:
-        self.settings = settings = read_parameters(self)
+        self.settings = settings = Settings.read(self)
         detections_message(settings.detections_type)
         check_introspection(settings.service_introspection)
         self._device = choose_device(settings.device)
@@ -370,10 +358,10 @@ class SiamMaskNode(LifecycleNode):
     def _change_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
-            settings = read_parameters(self).changed(values, configured=self._engine is not None)
+            settings = Settings.read(self).changed(values, configured=self._engine is not None)
             self._apply(settings)
         except ValueError as error:
-            restore_types(self)
+            Settings.restore_types(self)
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
@@ -461,49 +449,11 @@ def _decoder(message: Image | CompressedImage) -> Callable[[], Any]:
     return partial(decode_image, message)
 
 
-def _interrupt_once() -> None:
-    """Make the first SIGINT the only one: a terminal and launch both send it.
-
-    The second would interrupt the closing. To be called before `rclpy.init`, whose own handler
-    wakes the executor and then calls this one.
-    """
-    interrupted = False
-
-    def interrupt(_number: int, _frame: object) -> None:
-        nonlocal interrupted
-        if not interrupted:
-            interrupted = True
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
-
-
 def main(args: list[str] | None = None) -> int:
     """Run the node until it is interrupted; 1 if its parameters are not acceptable."""
-    _interrupt_once()
+    interrupt_once()
     rclpy.init(args=args)
-    try:
-        node = SiamMaskNode()
-    except ParameterException as error:
-        rclpy.logging.get_logger(NODE_NAME).fatal(f"parameter not acceptable: {error}")
-        rclpy.try_shutdown()
-        return 1
-    # One thread is enough: no callback waits for inference.
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        if node.get_parameter("autostart").value:
-            node.start()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        node.close()
-        executor.shutdown()
-        node.destroy_node()
-        rclpy.try_shutdown()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter ends in a moment
-    return 0
+    return run_node(SiamMaskNode, NODE_NAME)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ros_graph import Client, Spinner
 
 from siammask_ros.network import build_network, save_network
 from siammask_ros.ros.node import SiamMaskNode
+from siammask_ros.ros.run_node import start
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def make_tracker(weights):
             parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
         )
         if active:
-            node.start()
+            start(node)
         spinners.append(Spinner(node))
         return node
 

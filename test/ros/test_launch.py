@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import ament_index_python.packages
 import pytest
 
-from siammask_ros.ros.parameters import parameter_rules
+from siammask_ros.ros.parameters import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,7 +112,7 @@ def test_arguments_become_parameters(launch_file, tmp_path):
         "image_transport": "compressed", "cameras": ["left", "right"],
         "use_sim_time": True, "autostart": False,
     }  # fmt: skip
-    assert set(node.parameters[2]) <= {"use_sim_time", *parameter_rules()}
+    assert set(node.parameters[2]) <= {"use_sim_time", *Settings.rules()}
     assert node.remappings == [
         ("left/image", "/left/image_raw"),
         ("right/image", "/right/image_raw"),
@@ -186,7 +186,7 @@ def test_calibration_and_introspection_become_parameters(launch_file):
     given = {"camera_info": "/{camera}/calibration", "service_introspection": "contents"}
     parameters = started(launch_file, cameras="left,right", **given)["Node"].parameters[-1]
     assert {name: parameters[name] for name in given} == given
-    assert set(parameters) <= set(parameter_rules())
+    assert set(parameters) <= set(Settings.rules())
 
 
 def rviz_of(launch_file, **arguments):

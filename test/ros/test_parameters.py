@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from siammask_ros.longterm import LongTermConfig
-from siammask_ros.ros.parameters import Changes, Settings, parameter_rules, typed_value
+from siammask_ros.ros.parameter_table import Changes, typed_value
+from siammask_ros.ros.parameters import Settings
 
 CONFIG = Path(__file__).parents[2] / "config" / "tracker.yaml"
 
@@ -26,7 +27,7 @@ def test_the_file_of_defaults_is_the_table():
 
 
 def test_every_parameter_is_described():
-    for name, rule in parameter_rules().items():
+    for name, rule in Settings.rules().items():
         assert rule.description.endswith("."), name
 
 
@@ -111,7 +112,7 @@ def test_depth_follows_the_processing():
 
 
 def test_what_can_change_while_it_runs():
-    live = {name for name, rule in parameter_rules().items() if rule.changes is Changes.ANY_TIME}
+    live = {name for name, rule in Settings.rules().items() if rule.changes is Changes.ANY_TIME}
     assert {"mask_threshold", "lost_below", "publish_overlay", "overlay_scale"} <= live
     assert not {"weights", "device", "cameras", "processing"} & live
 
