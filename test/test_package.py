@@ -103,6 +103,7 @@ ARROWS = {
     "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},
     "handover": {"geometry", "longterm", "target_status"},
     "frames": set(),
+    "localization": {"target_status"},
     "engine": {
         *("anchors", "clicks", "crop", "frames", "geometry", "handover", "longterm"),
         *("longterm_config", "masks"),

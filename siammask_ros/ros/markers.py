@@ -19,7 +19,7 @@ from siammask_ros.drawing import STATE_COLOURS, OverlayItem, item_caption
 from siammask_ros.target_status import TargetStatus
 
 if TYPE_CHECKING:
-    from siammask_ros.ros.camera_info import FloatArray, Sight
+    from siammask_ros.localization.camera import FloatArray, Sight
     from siammask_ros.tracked import TargetEntry
 
 OUTLINE_NAMESPACE = "outline"

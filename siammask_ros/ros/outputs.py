@@ -17,8 +17,9 @@ from siammask_msgs.msg import Confidence, RotatedBoxArray
 from siammask_ros.drawing import draw_overlay
 from siammask_ros.engine import Timings
 from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame
+from siammask_ros.localization.camera import Sight, guessed_sight
 from siammask_ros.ros import messages
-from siammask_ros.ros.camera_info import CameraInfoSource, Sight, guessed_sight
+from siammask_ros.ros.camera_info import CameraInfoSource
 from siammask_ros.ros.foxglove import foxglove_messages, image_annotations
 from siammask_ros.ros.images import encode_image
 from siammask_ros.ros.markers import CaptionPlaces, markers

@@ -16,14 +16,14 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
-from siammask_ros.longterm import TargetResult
-from siammask_ros.ros.camera_info import (
+from siammask_ros.localization.camera import (
     Sight,
     calibrated_sight,
     guessed_sight,
     image_size_of,
-    is_rectified,
 )
+from siammask_ros.longterm import TargetResult
+from siammask_ros.ros.camera_info import is_rectified
 from siammask_ros.ros.foxglove import foxglove_messages, image_annotations
 from siammask_ros.ros.markers import CaptionPlaces, caption, markers, state_rgb
 from siammask_ros.target_status import TargetStatus
