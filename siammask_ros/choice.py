@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from siammask_ros.tracker_config import TrackerConfig
     from siammask_ros.tracker_state import TrackerState
 
-_APART = 0.75
+APART = 0.75
 """Widths, or heights, of the chosen box from which on a proposal is of something else."""
-_LEAST_DOUBT = 1e-12
+LEAST_DOUBT = 1e-12
 """One minus the score of a target that is certain."""
 
 
@@ -94,7 +94,7 @@ class Choice(NamedTuple):
         Scores near 1 hardly differ, so this is, like in SiamFC, in the scale of logits:
         -log(1 - score) is about the logit where that is high, and 0 where it is low.
         """
-        return -self.penalty * math.log(max(1 - self.score, _LEAST_DOUBT))
+        return -self.penalty * math.log(max(1 - self.score, LEAST_DOUBT))
 
 
 def propose(output: SearchOutput, regions: Sequence[SearchRegion], grid: AnchorGrid) -> Proposals:
@@ -181,8 +181,8 @@ def _alternative(
 ) -> Alternative | None:
     """The best proposal for something else, wherever it is; None if there is no other place."""
     x, y, width, height = boxes[:, chosen]
-    apart = np.abs(boxes[0] - x) > _APART * width
-    apart |= np.abs(boxes[1] - y) > _APART * height
+    apart = np.abs(boxes[0] - x) > APART * width
+    apart |= np.abs(boxes[1] - y) > APART * height
     apart &= usable
     if not apart.any():
         return None

@@ -41,7 +41,7 @@ from siammask_ros.tracker_config import TrackerConfig
 from siammask_ros.tracker_state import RunnerUp, TrackerState, TrackResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from siammask_ros.anchors import AnchorPosition
     from siammask_ros.step_clock import StepClock, StepPart
@@ -86,6 +86,18 @@ class _CoarseMaskNetwork(Protocol):
         self, mask_responses: Tensor | None, rows: Tensor, columns: Tensor
     ) -> Tensor:
         """(N, M, M) mask logits of one response each, without the refiner."""
+
+
+class _FindingNetwork(Protocol):
+    """What a network may offer instead of all but `exemplar`, see `siammask_ros.backends`."""
+
+    def find(
+        self,
+        regions: Sequence[SearchRegion],
+        config: TrackerConfig,
+        mark: Callable[[StepPart], None],
+    ) -> list[tuple[Choice, FloatMask | None]]:
+        """The choice and mask window of each target."""
 
 
 class _PlacedMask(NamedTuple):
@@ -271,6 +283,8 @@ class SiamMaskTracker:
 
     def _found(self, regions: Sequence[SearchRegion]) -> list[tuple[Choice, FloatMask | None]]:
         """The choice and mask window of each target, by one forward pass."""
+        if hasattr(self.network, "find"):  # the network chooses itself, on its device
+            return cast("_FindingNetwork", self.network).find(regions, self.config, self._mark)
         with torch.inference_mode():
             output = self._search(regions)
             choices = choose(propose(output, regions, self.config.anchors), regions, self.config)

@@ -58,7 +58,10 @@ ARROWS = {
     "masks": {"geometry"},
     "network": set(),
     "weights": {"network"},
-    "backends": {"lazy", "memory", "network"},
+    "backends": {
+        *("anchors", "choice", "geometry", "lazy", "masks", "memory", "network"),
+        *("step_clock", "tracker_config"),
+    },
     "presets": set(),
     "tracker_config": {"anchors", "crop", "geometry", "masks", "presets"},
     "tracker_state": {"anchors", "crop", "geometry", "masks", "network"},

@@ -1,0 +1,84 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The step on the device as CUDA graphs: hundreds of kernels started by one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from siammask_ros.backends import names
+from siammask_ros.backends.device_network import DeviceNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from siammask_ros.network import SiamMask
+
+_WARM_UP_STEPS = 3
+"""cuDNN tries its ways in the first; PyTorch's guide takes three before a capture."""
+
+
+def prepare_cuda_graphs(network: SiamMask, *, precision: str) -> DeviceNetwork:
+    """A network whose steps are captured as CUDA graphs, one for each number of targets.
+
+    Args:
+        network: fused, in float32, on a CUDA device.
+        precision: float32, bfloat16 or float16.
+
+    Raises:
+        ValueError: the network is on another device.
+    """
+    device = next(network.parameters()).device
+    if device.type != "cuda":
+        raise ValueError(f"CUDA graphs need a network on a CUDA device, not on {device}")
+    return DeviceNetwork(
+        network, backend=names.CUDA_GRAPHS, precision=precision, launch=GraphCapture(device)
+    )
+
+
+class GraphCapture:
+    """Captures steps of one network; their graphs share a memory pool.
+
+    That is safe because they never run at the same time, and what one leaves is copied out before
+    the next begins (`DeviceNetwork` sees to both).
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def __call__(self, step: Callable[[], Tensor], /) -> Callable[[], Tensor]:
+        """Warm up and capture on a stream of their own; replays run on the caller's stream.
+
+        Other threads may use the device meanwhile: only this thread's calls are restricted.
+        """
+        with torch.cuda.device(self._device):
+            own = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+            own.wait_stream(torch.cuda.current_stream())
+            cudnn = torch.backends.cudnn
+            tuned = cudnn.flags(
+                enabled=True,
+                benchmark=True,
+                deterministic=cudnn.deterministic,
+                allow_tf32=cudnn.allow_tf32,
+            )
+            with tuned:
+                with torch.cuda.stream(own):
+                    for _ in range(_WARM_UP_STEPS):
+                        step()
+                own.synchronize()
+                graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(
+                    graph, pool=self._pool, stream=own, capture_error_mode="thread_local"
+                ):
+                    results = step()
+            torch.cuda.current_stream().wait_stream(own)
+
+        def replay() -> Tensor:
+            graph.replay()
+            return results
+
+        return replay
