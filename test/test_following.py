@@ -369,7 +369,7 @@ def test_numbers_that_are_not_finite_are_refused():
     for bad in (
         seen(2.0)._replace(bearing=math.nan),
         seen(2.0)._replace(position_xy=(math.inf, 0.0)),
-        seen(2.0)._replace(relative_velocity_xy=(0.0, math.nan)),
+        seen(2.0)._replace(velocity_xy=(0.0, math.nan)),
         seen(math.nan),
     ):
         with pytest.raises(ValueError, match="not a finite number"):
@@ -388,10 +388,10 @@ def test_messages_out_of_order_and_time_that_jumps_back():
 
 def test_what_is_seen_late_is_carried_on_to_the_present():
     pilot = enabled()
-    pilot.hear(seen(10.0, distance=2.0, relative_velocity_xy=(-1.0, 0.0)))
+    pilot.hear(seen(10.0, distance=2.0, velocity_xy=(-1.0, 0.0)))
     assert pilot.tick(10.2, 10.2).distance == pytest.approx(1.8)
     pilot.forget()
-    pilot.hear(seen(20.0, distance=2.0, relative_velocity_xy=(-1.0, 0.0)))
+    pilot.hear(seen(20.0, distance=2.0, velocity_xy=(-1.0, 0.0)))
     assert pilot.tick(20.45, 20.45).distance == pytest.approx(1.7)  # not without end
 
 
@@ -460,3 +460,37 @@ def test_a_target_that_comes_nearer_is_given_way():
     history = follow(enabled(), lambda t: (max(3.0 - 0.25 * t, 1.0), 0.0), 15)
     assert history[:, 1].min() > CONFIG.min_distance
     assert history[-1, 1] == pytest.approx(1.5, abs=0.08)
+
+
+def test_velocities_of_a_frame_that_stands_still_are_the_targets_own():
+    class Still(Plane):
+        """Tells the velocity of the target along the base's axes."""
+
+        def look(self, now_s, target_xy):
+            sighting = super().look(now_s, target_xy)
+            turned = -self.heading
+            own = 0.6 * math.cos(turned), 0.6 * math.sin(turned)
+            return sighting and sighting._replace(velocity_xy=own, is_relative=False)
+
+    plane, pilot = Still(), enabled()
+    for tick in range(400):
+        now_s = tick * PERIOD
+        sighting = plane.look(now_s, (1.5 + 0.6 * now_s, 0.2))
+        if sighting is not None:
+            pilot.hear(sighting)
+        plane.move(pilot.tick(now_s, now_s).velocity)
+    assert math.hypot(*plane.seen[-1][1]) == pytest.approx(1.5, abs=0.12)
+
+
+def test_own_motion_is_told_from_the_targets():
+    """A target that stands still seems to move when the base does."""
+    pilot = enabled()
+    plane = Plane(late_s=0.0)
+    for tick in range(100):
+        now_s = tick * PERIOD
+        sighting = plane.look(now_s, (4.0, 1.0))
+        if sighting is not None:
+            pilot.hear(sighting)
+        pilot.tick(now_s, now_s)
+        assert math.hypot(*pilot._motion.velocity_xy) < 0.12
+        plane.move(pilot.velocity)

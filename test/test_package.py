@@ -82,6 +82,7 @@ ARROWS = {
         *("appearance", "crop", "geometry", "longterm_config", "meetings", "search"),
         *("target_status", "targets", "tracker", "tracker_state"),
     },
+    "following": set(),
     "scenes": {"geometry"},
     "training": {
         "anchors",

@@ -31,8 +31,9 @@ class Sighting(NamedTuple):
         heard_s: when the message came, by the clock of its `steady_s`.
         bearing: direction in radians, positive to the left.
         position_xy: metres; None if it is not known.
-        relative_velocity_xy: m/s, how the position changes in the frame of the moving base; None
-            if it is not known.
+        velocity_xy: m/s along the base's axes; None if it is not known.
+        is_relative: that velocity is how the position changes as the moving base sees it, with the
+            base's own motion in it; else it is what the target itself moves at.
         is_lost: it is not seen.
         is_uncertain: the evidence for it is weak.
     """
@@ -41,7 +42,8 @@ class Sighting(NamedTuple):
     heard_s: float
     bearing: float = 0.0
     position_xy: tuple[float, float] | None = None
-    relative_velocity_xy: tuple[float, float] | None = None
+    velocity_xy: tuple[float, float] | None = None
+    is_relative: bool = True
     is_lost: bool = False
     is_uncertain: bool = False
 
@@ -136,7 +138,7 @@ class Pilot:
             ValueError: a number is not finite.
         """
         numbers = [sighting.stamp_s, sighting.heard_s, sighting.bearing]
-        numbers += [*(sighting.position_xy or ()), *(sighting.relative_velocity_xy or ())]
+        numbers += [*(sighting.position_xy or ()), *(sighting.velocity_xy or ())]
         if not all(math.isfinite(number) for number in numbers):
             raise ValueError(f"not a finite number in {sighting}")
         last_s = sighting.stamp_s if self._sighting is None else self._sighting.stamp_s
@@ -145,11 +147,12 @@ class Pilot:
         self._sighting = sighting
         if sighting.is_lost or sighting.position_xy is None:
             self._motion = _Motion()
-        elif sighting.relative_velocity_xy is not None:
-            velocity_xy = self._target_velocity(
-                sighting.position_xy, sighting.relative_velocity_xy, sighting.stamp_s
-            )
-            self._motion.add(velocity_xy, sighting.stamp_s, self.config.velocity_smoothing)
+        elif sighting.velocity_xy is not None:
+            x, y = sighting.velocity_xy
+            if sighting.is_relative:
+                own_x, own_y = self._apparent(sighting.position_xy, sighting.stamp_s)
+                x, y = x - own_x, y - own_y
+            self._motion.add((x, y), sighting.stamp_s, self.config.velocity_smoothing)
 
     def tick(self, now_s: float, steady_s: float) -> Command:
         """The command for the time until the next tick.
@@ -193,19 +196,19 @@ class Pilot:
         if sighting.position_xy is None:
             return Observation(sighting.bearing, is_uncertain=sighting.is_uncertain)
         passed = min(max(now_s - sighting.stamp_s, 0.0), self.config.extrapolation)
-        (x, y), (speed_x, speed_y) = sighting.position_xy, sighting.relative_velocity_xy or (0, 0)
+        (x, y), (speed_x, speed_y) = sighting.position_xy, sighting.velocity_xy or (0.0, 0.0)
+        if not sighting.is_relative:
+            own_x, own_y = self._apparent(sighting.position_xy, sighting.stamp_s)
+            speed_x, speed_y = speed_x + own_x, speed_y + own_y
         x, y = x + passed * speed_x, y + passed * speed_y
         return Observation(
             math.atan2(y, x), (x, y), self._motion.velocity_xy, sighting.is_uncertain
         )
 
-    def _target_velocity(
-        self, position_xy: tuple[float, float], relative_xy: tuple[float, float], stamp_s: float
-    ) -> tuple[float, float]:
-        """What the target itself moves at: what is seen, and what the base did meanwhile."""
-        own = self._own_velocity(stamp_s)
-        (x, y), (relative_x, relative_y) = position_xy, relative_xy
-        return relative_x + own.forward - own.turn * y, relative_y + own.left + own.turn * x
+    def _apparent(self, position_xy: tuple[float, float], stamp_s: float) -> tuple[float, float]:
+        """How a thing that stands still moves, seen from the base as it moved then."""
+        own, (x, y) = self._own_velocity(stamp_s), position_xy
+        return own.turn * y - own.forward, -own.turn * x - own.left
 
     def _own_velocity(self, stamp_s: float) -> Velocity:
         """What was commanded at a time."""

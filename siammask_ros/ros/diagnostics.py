@@ -115,7 +115,7 @@ class CameraReport:
             name=f"{NODE_NAME}: camera {self.name}".rstrip(),
             hardware_id=device,
             message=self.fault or activity,
-            values=_values(
+            values=diagnostic_values(
                 topic=self.topic,
                 rate_hz=f"{cost.rate_hz:.2f}",
                 latency_ms=f"{total_ms:.2f}",
@@ -160,7 +160,9 @@ def node_status(
         name=f"{NODE_NAME}: node",
         hardware_id=device,
         message=message,
-        values=_values(state=state, device=device, weights=weights, processing=processing),
+        values=diagnostic_values(
+            state=state, device=device, weights=weights, processing=processing
+        ),
     )
 
 
@@ -169,5 +171,6 @@ def diagnostic_array(stamp: Time, statuses: list[DiagnosticStatus]) -> Diagnosti
     return DiagnosticArray(header=Header(stamp=stamp), status=statuses)
 
 
-def _values(**values: object) -> list[KeyValue]:
+def diagnostic_values(**values: object) -> list[KeyValue]:
+    """The table of an entry."""
     return [KeyValue(key=key, value=str(value)) for key, value in values.items()]
