@@ -426,7 +426,7 @@ def test_frame_counts_are_those_of_the_tracker():
 
 
 def test_diagnostic_values_are_those_of_the_node():
-    calls = calls_in(tree_of("diagnostics"), "_values")
+    calls = calls_in(tree_of("diagnostics"), "diagnostic_values")
     published = {keyword.arg for call in calls for keyword in call.keywords}
     documented = {row[0].strip("`") for row in rows_of(DOCS / "node.md", "Diagnostics")}
     assert documented == published
