@@ -38,6 +38,7 @@ COMMANDS = [
     ["eval", "vot"],
     ["train"],
     ["bench"],
+    ["export"],
     ["weights"],
     ["weights", "list"],
     ["weights", "fetch"],

@@ -59,7 +59,7 @@ ARROWS = {
     "network": set(),
     "weights": {"network"},
     "backends": {
-        *("anchors", "choice", "geometry", "lazy", "masks", "memory", "network"),
+        *("anchors", "choice", "files", "geometry", "lazy", "masks", "memory", "network"),
         *("step_clock", "tracker_config"),
     },
     "presets": set(),
@@ -177,7 +177,7 @@ WHEELS = {"cv2": "opencv-python", "yaml": "PyYAML"}
 # Where a checkout may lie, though texts and tests name the same folders as examples.
 EXAMPLE_FOLDERS = {"/", "/data", "/home", "/opt", "/usr"}
 # Not in rosdep for every distribution, so imported only where they are used.
-OPTIONAL = {"pandas"}
+OPTIONAL = {"onnx", "onnxruntime", "pandas"}
 """Not required at all: what needs one of them says so."""
 LAZY_ONLY = {"av", "rosbags"} | OPTIONAL
 

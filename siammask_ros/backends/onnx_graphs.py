@@ -44,7 +44,7 @@ class Graph(NamedTuple):
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     example: tuple[Tensor, ...]
-    """Inputs of a batch of two."""
+    """Inputs of such a batch as was asked for."""
 
 
 class ExemplarGraph(nn.Module):
@@ -126,21 +126,29 @@ def _those(names: tuple[str, ...], there: tuple[bool, ...]) -> tuple[str, ...]:
     return tuple(name for name, is_there in zip(names, there, strict=True) if is_there)
 
 
-def graphs_of(network: SiamMask) -> tuple[Graph, ...]:
-    """The graphs of a network, for any batch: exemplar, search and, if it has masks, mask.
+def graphs_of(
+    network: SiamMask,
+    *,
+    exemplar_size: int = EXEMPLAR_SIZE,
+    search_size: int = SEARCH_SIZE,
+    batch: int = 2,
+) -> tuple[Graph, ...]:
+    """The graphs of a network: exemplar, search and, if it has masks, mask.
 
     Args:
         network: any, fused or not; it stays as it is.
+        exemplar_size, search_size: sides of the patches in pixels.
+        batch: that of the examples; the graphs take any.
     """
     portable = portable_network(network)
     generator = torch.Generator().manual_seed(0)
     exemplar_patch, search_patch = (
-        torch.rand((2, 3, size, size), generator=generator) * 255
-        for size in (EXEMPLAR_SIZE, SEARCH_SIZE)
+        torch.rand((batch, 3, size, size), generator=generator) * 255
+        for size in (exemplar_size, search_size)
     )
+    search = SearchGraph(portable)
     with torch.no_grad():
         kernels = plain_kernels(portable.exemplar(exemplar_patch))
-        search = SearchGraph(portable)
         found = search(search_patch, *kernels)
     names, outputs = kernel_names(network), search_outputs(network)
     graphs = [
@@ -149,16 +157,14 @@ def graphs_of(network: SiamMask) -> tuple[Graph, ...]:
     ]
     if network.has_masks:
         start = outputs.index(MASK_RESPONSES)
-        cells = torch.tensor([[12, 3], [0, 24]], dtype=torch.int32)
+        side = found[start].shape[3]
+        cells = torch.randint(side, (2, batch), generator=generator, dtype=torch.int32)
         inputs = (ROWS, COLUMNS, *outputs[start:])
         example = (*cells, *found[start:])
         graphs.append(Graph("mask", MaskGraph(portable), inputs, (MASK_LOGITS,), example))
-    return tuple(_in_evaluation(graph) for graph in graphs)
-
-
-def _in_evaluation(graph: Graph) -> Graph:
-    graph.module.eval()
-    return graph
+    for graph in graphs:
+        graph.module.eval()
+    return tuple(graphs)
 
 
 def portable_network(network: SiamMask) -> SiamMask:

@@ -17,6 +17,7 @@ from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
 from siammask_ros.cli.evaluate_vot import evaluate_vot
 from siammask_ros.cli.evaluate_youtube_vos import evaluate_youtube_vos
+from siammask_ros.cli.export import export
 from siammask_ros.cli.replay import replay
 from siammask_ros.cli.select import select
 from siammask_ros.cli.track import track
@@ -98,6 +99,7 @@ _offer(app, replay, "replay recording --box 300,110,165,250 --output results --v
 _offer(app, select, "select --label cup --once")
 _offer(app, train, "train config/training/compact.yaml --output runs/compact")
 _offer(app, bench, "bench --sizes 640x480,1280x720 --targets 1,4 --output report")
+_offer(app, export, "export onnx --weights SiamMask_DAVIS.pth")
 _offer(
     evaluate_app,
     evaluate_davis,
