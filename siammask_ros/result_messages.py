@@ -135,7 +135,7 @@ def mask_region(found: TrackResult) -> tuple[int, int, int, int]:
     """The smallest upright rectangle round the mask: x, y, width, height; zeros if it is empty."""
     if 0 in found.mask_in_roi.shape:
         return 0, 0, 0, 0
-    x, y, width, height = cv2.boundingRect(found.mask_in_roi.astype(np.uint8))
+    x, y, width, height = cv2.boundingRect(found.mask_in_roi.view(np.uint8))
     if width == 0:
         return 0, 0, 0, 0
     return found.mask_roi.x + x, found.mask_roi.y + y, width, height

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from siammask_ros.drawing import Image
     from siammask_ros.geometry import Box
     from siammask_ros.longterm import TargetResult
+    from siammask_ros.masks import ImageRegion
     from siammask_ros.video import VideoFrame
 
 FULL_MASK = 255
@@ -95,24 +96,42 @@ class TrackedFrame:
 
 def label_image(entries: Iterable[TargetEntry], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
     """(H, W) uint8: the target's id at each pixel, 0 on none; the higher id where two overlap."""
-    width, height = size_wh
-    labels = np.zeros((height, width), dtype=np.uint8)
-    for entry in entries:
-        found = entry.result.result
-        if found is not None:
-            labels[found.mask_roi.slices][found.mask_in_roi] = entry.target_id
+    labels = np.zeros(size_wh[::-1], dtype=np.uint8)
+    paint_labels(labels, entries)
     return labels
 
 
 def mask_image(entries: Iterable[TargetEntry], size_wh: tuple[int, int]) -> NDArray[np.uint8]:
     """(H, W) uint8: 255 on any target, 0 elsewhere."""
-    width, height = size_wh
-    mask = np.zeros((height, width), dtype=np.uint8)
-    for entry in entries:
+    mask = np.zeros(size_wh[::-1], dtype=np.uint8)
+    paint_masks(mask, entries)
+    return mask
+
+
+def paint_labels(image: NDArray[np.uint8], entries: Iterable[TargetEntry]) -> list[ImageRegion]:
+    """Write each target's id on its pixels of an (H, W) uint8 image, later ones over earlier ones.
+
+    Returns:
+        The regions outside of which nothing was written.
+    """
+    return _paint(image, ((entry, entry.target_id) for entry in entries))
+
+
+def paint_masks(image: NDArray[np.uint8], entries: Iterable[TargetEntry]) -> list[ImageRegion]:
+    """As `paint_labels`, but 255 for every target."""
+    return _paint(image, ((entry, FULL_MASK) for entry in entries))
+
+
+def _paint(
+    image: NDArray[np.uint8], levels: Iterable[tuple[TargetEntry, int]]
+) -> list[ImageRegion]:
+    regions = []
+    for entry, level in levels:
         found = entry.result.result
         if found is not None:
-            mask[found.mask_roi.slices][found.mask_in_roi] = FULL_MASK
-    return mask
+            np.copyto(image[found.mask_roi.slices], np.uint8(level), where=found.mask_in_roi)
+            regions.append(found.mask_roi)
+    return regions
 
 
 def overlay_item(entry: TargetEntry, scale: float = 1.0) -> OverlayItem:
@@ -133,7 +152,7 @@ def overlay_item(entry: TargetEntry, scale: float = 1.0) -> OverlayItem:
     if scale != 1.0 and 0 not in mask.shape:
         x, y = round(x * scale), round(y * scale)
         width, height = max(round(width * scale), 1), max(round(height * scale), 1)
-        mask = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        mask = cv2.resize(mask.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
     return replace(item, corners=found.corners * scale, mask=mask, mask_roi=(x, y, width, height))
 
 

@@ -5,12 +5,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from siammask_msgs.msg import Confidence, RotatedBoxArray
@@ -18,15 +22,38 @@ from siammask_ros.drawing import draw_overlay
 from siammask_ros.engine import Timings
 from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame
 from siammask_ros.localization.camera import Sight, guessed_sight
+from siammask_ros.masks import ImageRegion
 from siammask_ros.ros import messages
 from siammask_ros.ros.camera_info import CameraInfoSource
 from siammask_ros.ros.foxglove import foxglove_messages, image_annotations
-from siammask_ros.ros.images import encode_image
+from siammask_ros.ros.images import ImageCanvas
 from siammask_ros.ros.markers import CaptionPlaces, markers
 from siammask_ros.ros.parameters import Settings
-from siammask_ros.tracked import TargetEntry, label_image, mask_image, overlay_item
+from siammask_ros.tracked import TargetEntry, overlay_item, paint_labels, paint_masks
 
 OUTPUT_DEPTH = 5
+
+
+class TargetsImage:
+    """A mono8 message of one level a target; of the last frame's, only what was painted is wiped."""
+
+    def __init__(
+        self, paint: Callable[[NDArray[np.uint8], list[TargetEntry]], list[ImageRegion]]
+    ) -> None:
+        """`paint` draws targets on an image of zeros, and says where: `paint_masks`, for one."""
+        self._paint = paint
+        self._canvas = ImageCanvas("mono8")
+        self._painted: list[ImageRegion] = []
+
+    def message(
+        self, header: Header, entries: list[TargetEntry], size_wh: tuple[int, int]
+    ) -> Image:
+        """The targets of a frame, in a message that is valid until the next call."""
+        pixels = self._canvas.pixels(size_wh)
+        for region in self._painted:
+            pixels[region.slices] = 0
+        self._painted = self._paint(pixels, entries)
+        return self._canvas.message(header)
 
 
 class CameraOutputs:
@@ -56,6 +83,9 @@ class CameraOutputs:
         if self._foxglove is not None:
             ImageAnnotations = self._foxglove.ImageAnnotations  # noqa: N806 it is a class
             self._annotations = create(ImageAnnotations, "annotations")
+        self._mask_image = TargetsImage(paint_masks)
+        self._labels = TargetsImage(paint_labels)
+        self._canvas = ImageCanvas("bgr8", 3)
         self._places = CaptionPlaces()
         self.camera_info: CameraInfoSource | None = None
         """Where the camera's pixels look; None until the node was active."""
@@ -70,11 +100,9 @@ class CameraOutputs:
         self._image_size_wh = size_wh
         self._confidence.publish(messages.confidence(header, entries))
         if settings.publish_mask and self._is_wanted(self._mask):
-            mask = mask_image(entries, size_wh)
-            self._mask.publish(encode_image(mask, "mono8", header))
+            self._mask.publish(self._mask_image.message(header, entries, size_wh))
         if settings.publish_label_image and self._is_wanted(self._label_image):
-            labels = label_image(entries, size_wh)
-            self._label_image.publish(encode_image(labels, "mono8", header))
+            self._label_image.publish(self._labels.message(header, entries, size_wh))
         if settings.publish_overlay and self._is_wanted(self._overlay):
             self._publish_overlay(frame, entries, settings.overlay_scale)
         places = self._places.update(entries, size_wh)
@@ -91,10 +119,9 @@ class CameraOutputs:
         if settings.publish_annotations and self._is_wanted(self._annotations):
             annotations = image_annotations(self._foxglove, header, entries, places, size_wh)
             self._annotations.publish(annotations)
-        publish_ms = (time.perf_counter() - began) * MILLISECONDS_PER_SECOND
-        boxes = messages.rotated_box_array(header, entries, timings, publish_ms)
+        boxes = messages.rotated_box_array(header, entries, timings, _milliseconds_since(began))
         self._rotated_boxes.publish(boxes)
-        return publish_ms
+        return _milliseconds_since(began)
 
     @property
     def wants_sight(self) -> bool:
@@ -128,11 +155,16 @@ class CameraOutputs:
     def _publish_overlay(self, frame: Frame, entries: list[TargetEntry], scale: float) -> None:
         image_bgr = frame.image_bgr
         if scale != 1.0:
-            image_bgr = cv2.resize(image_bgr, None, fx=scale, fy=scale)
+            image_bgr = np.asarray(cv2.resize(image_bgr, None, fx=scale, fy=scale), np.uint8)
         items = [overlay_item(entry, scale) for entry in entries]
-        overlay = draw_overlay(image_bgr, items)
-        self._overlay.publish(encode_image(overlay, "bgr8", frame.header))
+        height, width = image_bgr.shape[:2]
+        draw_overlay(image_bgr, items, out=self._canvas.pixels((width, height)))
+        self._overlay.publish(self._canvas.message(frame.header))
 
     @staticmethod
     def _is_wanted(publisher: Any) -> bool:
         return publisher is not None and bool(publisher.get_subscription_count() > 0)
+
+
+def _milliseconds_since(began_s: float) -> float:
+    return (time.perf_counter() - began_s) * MILLISECONDS_PER_SECOND
