@@ -39,6 +39,7 @@ from siammask_ros.longterm import (
 )
 from siammask_ros.longterm import BatchTracker as StepTracker
 from siammask_ros.longterm_config import LongTermConfig
+from siammask_ros.step_clock import StepClock, StepTimes
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.tracked import TargetEntry
 from siammask_ros.tracker_state import TrackerState
@@ -102,6 +103,8 @@ class Timings(NamedTuple):
     queue_ms: float
     decode_ms: float
     inference_ms: float
+    step: StepTimes = StepTimes()
+    """Parts of `inference_ms`, where the tracker has a clock; the rest is the long-term tracker's."""
 
 
 @dataclass(frozen=True)
@@ -636,6 +639,7 @@ class TrackingEngine:
         self._start_targets(turn)
         self._step_targets(turn)
         inference_ms = (time.perf_counter() - decoded) * MILLISECONDS_PER_SECOND
+        step_times = self._step_times()
         for camera, frame in turn.frames.items():
             with self._changed:
                 camera.counters.processed += 1
@@ -645,7 +649,7 @@ class TrackingEngine:
                     if camera.targets.get(target.target_id) is target
                 ]
             queue_ms = (began - frame.arrival_s) * MILLISECONDS_PER_SECOND
-            timings = Timings(max(queue_ms, 0.0), frame.decode_ms, inference_ms)
+            timings = Timings(max(queue_ms, 0.0), frame.decode_ms, inference_ms, step_times)
             entries = [target.entry(frame) for target in current]
             self._on_result(camera.name, frame, entries, timings)
 
@@ -683,6 +687,11 @@ class TrackingEngine:
         results = self.tracker.step([(frame.image_bgr, target.started) for target, frame in jobs])
         for (target, frame), (state, result) in zip(jobs, results, strict=True):
             target.note(frame, state, result)
+
+    def _step_times(self) -> StepTimes:
+        """Where the time of this turn's steps went."""
+        clock: StepClock | None = getattr(self.tracker.tracker, "clock", None)
+        return StepTimes() if clock is None else clock.take()
 
     def _take_hint(self, camera: _Camera, hint: _Hint) -> None:
         try:

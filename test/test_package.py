@@ -110,7 +110,7 @@ ARROWS = {
     "localization": {"target_status"},
     "engine": {
         *("anchors", "clicks", "crop", "frames", "geometry", "handover", "longterm"),
-        *("longterm_config", "masks"),
+        *("longterm_config", "masks", "step_clock"),
         *("target_status", "tracked", "tracker", "tracker_state"),
     },
     "selection": {"drawing", "geometry", "target_status"},
@@ -118,7 +118,7 @@ ARROWS = {
     "drawing": {"geometry", "target_status"},
     "video": {"files"},
     "results": {"files", "target_status"},
-    "tracked": {"drawing", "geometry", "longterm", "results", "video"},
+    "tracked": {"drawing", "geometry", "longterm", "masks", "results", "video"},
     "history": {"target_status", "tracked"},
     "run_plots": {"drawing", "history", "plots", "target_status"},
     "sinks": {

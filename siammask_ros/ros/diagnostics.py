@@ -13,6 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from siammask_ros.engine import CameraCounters, Timings
+from siammask_ros.step_clock import STEP_PARTS, StepTimes
 
 NODE_NAME = "siammask_tracker"
 
@@ -47,6 +48,13 @@ class FrameCost:
     decode_ms: float = 0.0
     inference_ms: float = 0.0
     publish_ms: float = 0.0
+    step: StepTimes = StepTimes()
+    """Parts of `inference_ms`."""
+
+
+_WHOLE_PARTS = 3
+"""Queue, decode and inference; publishing is the fourth."""
+_NOTHING = (0.0,) * (_WHOLE_PARTS + 1 + len(STEP_PARTS))
 
 
 class FrameMeter:
@@ -54,14 +62,14 @@ class FrameMeter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._sums = [0.0, 0.0, 0.0, 0.0]
+        self._sums = list(_NOTHING)
         self._frames = 0
         self._since_s = time.monotonic()
 
     def add(self, timings: Timings, publish_ms: float) -> None:
         """Count one frame."""
         with self._lock:
-            costs = (*timings, publish_ms)
+            costs = (*timings[:_WHOLE_PARTS], publish_ms, *timings.step)
             self._sums = [total + cost for total, cost in zip(self._sums, costs, strict=True)]
             self._frames += 1
 
@@ -70,11 +78,13 @@ class FrameMeter:
         with self._lock:
             now_s = time.monotonic()
             frames, sums, since_s = self._frames, self._sums, self._since_s
-            self._frames, self._sums, self._since_s = 0, [0.0, 0.0, 0.0, 0.0], now_s
+            self._frames, self._sums, self._since_s = 0, list(_NOTHING), now_s
         if frames == 0:
             return FrameCost()
         elapsed_s = max(now_s - since_s, 1e-9)
-        return FrameCost(frames / elapsed_s, *(total / frames for total in sums))
+        means = [total / frames for total in sums]
+        wholes, parts = means[: _WHOLE_PARTS + 1], means[_WHOLE_PARTS + 1 :]
+        return FrameCost(frames / elapsed_s, *wholes, step=StepTimes(*parts))
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,7 @@ class CameraReport:
                 decode_ms=f"{cost.decode_ms:.2f}",
                 inference_ms=f"{cost.inference_ms:.2f}",
                 publish_ms=f"{cost.publish_ms:.2f}",
+                **{f"{part}_ms": f"{spent:.2f}" for part, spent in cost.step._asdict().items()},
                 targets=self.targets,
                 received=counters.received,
                 processed=counters.processed,

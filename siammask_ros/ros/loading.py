@@ -12,6 +12,7 @@ import numpy as np
 from siammask_ros.longterm import LongTermTracker
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.parameters import Settings
+from siammask_ros.step_clock import StepClock
 
 if TYPE_CHECKING:
     from siammask_ros.backends import PreparedNetwork
@@ -76,7 +77,10 @@ def build_tracker(network: PreparedNetwork, settings: Settings) -> LongTermTrack
     """A tracker with the present thresholds; cheap, made anew when they change."""
     from siammask_ros.tracker import SiamMaskTracker
 
-    tracker = SiamMaskTracker(network, settings.tracker_config(network.default_preset))
+    config = settings.tracker_config(network.default_preset)
+    # On a GPU a clock would make the tracker wait for it after each part.
+    clock = None if network.device.type == "cuda" else StepClock()
+    tracker = SiamMaskTracker(network, config, clock=clock)
     return LongTermTracker(tracker, settings.longterm_config)
 
 

@@ -19,6 +19,7 @@ from siammask_ros.ros.diagnostics import (
     node_status,
 )
 from siammask_ros.ros.pacing import ReplyPacer
+from siammask_ros.step_clock import StepTimes
 
 
 class Clock:
@@ -45,6 +46,19 @@ def test_meter_gives_means_and_rate_of_the_period(clock):
     clock.now_s += 0.5
     assert meter.take() == FrameCost(4.0, 2.0, 2.0, 15.0, 4.0)
     assert meter.take() == FrameCost()
+
+
+def test_meter_gives_means_of_the_parts_of_a_step(clock):
+    meter = FrameMeter()
+    meter.add(Timings(1.0, 2.0, 10.0, StepTimes(crop=1.0, network=6.0)), 3.0)
+    meter.add(Timings(1.0, 2.0, 20.0, StepTimes(crop=2.0, paste=4.0)), 3.0)
+    cost = meter.take()
+    assert (cost.queue_ms, cost.publish_ms) == (1.0, 3.0)
+    assert cost.step == StepTimes(crop=1.5, network=3.0, paste=2.0)
+    report = CameraReport("", "/image", cost, CameraCounters(), 1, 0, False, "none", "")
+    values = {entry.key: entry.value for entry in report.status("cpu").values}
+    assert (values["crop_ms"], values["network_ms"], values["mask_ms"]) == ("1.50", "3.00", "0.00")
+    assert values["latency_ms"] == "21.00"  # the parts are not counted twice
 
 
 @pytest.mark.parametrize("fault", ["", "no image for more than 3 s: nobody publishes it"])

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from siammask_ros.ros import images
-from siammask_ros.ros.images import decode_compressed, decode_image, encode_image
+from siammask_ros.ros.images import ImageCanvas, decode_compressed, decode_image, encode_image
 
 WIDTH, HEIGHT = 6, 4
 
@@ -52,6 +52,26 @@ def test_encoding_gives_back_the_array(shape, encoding, step):
     assert (encoded.width, encoded.height, encoded.step) == (6, 4, step)
     assert encoded.header.frame_id == "left"
     assert bytes(encoded.data) == array[:, ::-1].tobytes()
+
+
+@pytest.mark.parametrize(("encoding", "channels"), [("mono8", 1), ("bgr8", 3)])
+def test_what_is_drawn_on_a_canvas_is_in_its_message(encoding, channels):
+    canvas = ImageCanvas(encoding, channels)
+    for size_wh in ((6, 4), (6, 4), (3, 5)):
+        shape = size_wh[::-1] if channels == 1 else (*size_wh[::-1], channels)
+        drawn = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+        canvas.pixels(size_wh)[...] = drawn
+        assert canvas.message(Header(frame_id="left")) == encode_image(
+            drawn, encoding, Header(frame_id="left")
+        )
+
+
+def test_a_canvas_is_kept_until_the_size_changes():
+    canvas = ImageCanvas("mono8")
+    canvas.pixels((6, 4))[1, 2] = 9
+    assert canvas.pixels((6, 4))[1, 2] == 9
+    assert np.shares_memory(canvas.pixels((6, 4)), np.frombuffer(canvas.message(Header()).data, np.uint8))
+    assert not canvas.pixels((4, 6)).any()
 
 
 class Bridge:
