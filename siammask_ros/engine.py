@@ -104,7 +104,7 @@ class Timings(NamedTuple):
     decode_ms: float
     inference_ms: float
     step: StepTimes = StepTimes()
-    """Parts of `inference_ms`, where the tracker has a clock; the rest is the long-term tracker's."""
+    """Parts of `inference_ms`, where the tracker has a clock."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -48,7 +48,7 @@ class FrameCost:
     decode_ms: float = 0.0
     inference_ms: float = 0.0
     publish_ms: float = 0.0
-    step: StepTimes = StepTimes()
+    step: StepTimes = field(default_factory=StepTimes)
     """Parts of `inference_ms`."""
 
 
@@ -133,7 +133,12 @@ class CameraReport:
                 decode_ms=f"{cost.decode_ms:.2f}",
                 inference_ms=f"{cost.inference_ms:.2f}",
                 publish_ms=f"{cost.publish_ms:.2f}",
-                **{f"{part}_ms": f"{spent:.2f}" for part, spent in cost.step._asdict().items()},
+                crop_ms=f"{cost.step.crop:.2f}",
+                upload_ms=f"{cost.step.upload:.2f}",
+                network_ms=f"{cost.step.network:.2f}",
+                choice_ms=f"{cost.step.choice:.2f}",
+                mask_ms=f"{cost.step.mask:.2f}",
+                paste_ms=f"{cost.step.paste:.2f}",
                 targets=self.targets,
                 received=counters.received,
                 processed=counters.processed,

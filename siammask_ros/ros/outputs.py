@@ -35,7 +35,7 @@ OUTPUT_DEPTH = 5
 
 
 class TargetsImage:
-    """A mono8 message of one level a target; of the last frame's, only what was painted is wiped."""
+    """A mono8 message of one level a target; only what the last frame painted is wiped."""
 
     def __init__(
         self, paint: Callable[[NDArray[np.uint8], list[TargetEntry]], list[ImageRegion]]

@@ -70,7 +70,9 @@ def test_a_canvas_is_kept_until_the_size_changes():
     canvas = ImageCanvas("mono8")
     canvas.pixels((6, 4))[1, 2] = 9
     assert canvas.pixels((6, 4))[1, 2] == 9
-    assert np.shares_memory(canvas.pixels((6, 4)), np.frombuffer(canvas.message(Header()).data, np.uint8))
+    assert np.shares_memory(
+        canvas.pixels((6, 4)), np.frombuffer(canvas.message(Header()).data, np.uint8)
+    )
     assert not canvas.pixels((4, 6)).any()
 
 

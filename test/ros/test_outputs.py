@@ -21,7 +21,7 @@ def moved(x, y, seed):
     target = found()
     mask = np.random.default_rng(seed).random((6, 9)) > 0.5
     result = replace(target.result, mask_roi=ImageRegion(x, y, 9, 6), mask_in_roi=mask)
-    return target._replace(result=result)
+    return replace(target, result=result)
 
 
 FRAMES = [
