@@ -18,7 +18,7 @@ import runpy
 import shlex
 import sys
 import types
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -117,8 +117,11 @@ def demo_options():
     return {call.args[0].value for call in calls}
 
 
-def launch_arguments():
-    return constant(REPOSITORY / "launch" / "tracker.launch.py", "ARGUMENTS")
+def launch_arguments(file="tracker"):
+    """Return name, default and description of a launch file's arguments."""
+    if file == "replay":
+        return [*launch_arguments(), *replay_launch_arguments()]
+    return constant(REPOSITORY / "launch" / f"{file}.launch.py", "ARGUMENTS")
 
 
 class Field(NamedTuple):
@@ -162,8 +165,26 @@ def code(value):
     return f"`{value}`" if value != "" else '`""`'
 
 
-def parameters_table():
-    settings = module_without_ros("parameters").Settings
+class ParameterTable(NamedTuple):
+    module: str
+    name: str
+    file: str
+
+
+PARAMETERS = {
+    "parameters": ParameterTable("parameters", "Settings", "tracker.yaml"),
+    "follower-parameters": ParameterTable(
+        "follower_parameters", "FollowerSettings", "follower.yaml"
+    ),
+}
+"""The tables of parameters by their names in the docs: where they are, and their defaults."""
+
+
+def settings_of(block):
+    return getattr(module_without_ros(PARAMETERS[block].module), PARAMETERS[block].name)
+
+
+def parameters_table(settings):
     words = {"NEVER": "at start", "UNCONFIGURED": "unconfigured", "ANY_TIME": "live"}
     rows = []
     for entry in dataclasses.fields(settings):
@@ -189,8 +210,8 @@ def message_table(path):
     return "\n".join(sections)
 
 
-def launch_table():
-    rows = [(f"`{name}`", code(default), text) for name, default, text in launch_arguments()]
+def launch_table(arguments):
+    rows = [(f"`{name}`", code(default), text) for name, default, text in arguments]
     return table(("argument", "default", "meaning"), rows)
 
 
@@ -203,11 +224,6 @@ def replay_launch_arguments():
         *constant(path, "BAG_ARGUMENTS"),
         *((name, changed[name], text) for name, _, text in launch_arguments() if name in changed),
     ]
-
-
-def replay_launch_table():
-    rows = [(f"`{name}`", code(default), text) for name, default, text in replay_launch_arguments()]
-    return table(("argument", "default", "meaning"), rows)
 
 
 def options_table(module):
@@ -300,9 +316,11 @@ def command_table(words):
 def generators():
     """Return what makes each block, by its name; a command without options needs none."""
     made = {
-        "parameters": parameters_table,
-        "launch-arguments": launch_table,
-        "replay-launch-arguments": replay_launch_table,
+        **{block: partial(parameters_table, settings_of(block)) for block in PARAMETERS},
+        "launch-arguments": lambda: launch_table(launch_arguments()),
+        "replay-launch-arguments": lambda: launch_table(replay_launch_arguments()),
+        "following-launch-arguments": lambda: launch_table(launch_arguments("following")),
+        "nav2-launch-arguments": lambda: launch_table(launch_arguments("nav2_following")),
         "video-camera-parameters": lambda: options_table("video_camera"),
         "encodings": encodings_list,
         "presets": presets_table,
@@ -345,11 +363,12 @@ def test_every_table_is_in_the_docs():
     assert {name for _, name, _ in blocks()} == set(generators())
 
 
-def test_the_parameter_table_is_complete():
+@pytest.mark.parametrize("block", list(PARAMETERS))
+def test_the_parameter_table_is_complete(block):
     """Another way to the names and defaults: the YAML file that the launch file reads."""
-    text = (REPOSITORY / "config" / "tracker.yaml").read_text()
+    text = (REPOSITORY / "config" / PARAMETERS[block].file).read_text()
     expected = yaml.safe_load(text)["/**"]["ros__parameters"]
-    (found,) = [text for _, name, text in blocks() if name == "parameters"]
+    (found,) = [text for _, name, text in blocks() if name == block]
     cells = [line.split(" | ") for line in found.splitlines()[2:]]
     documented = {row[0].strip("| `"): yaml.safe_load(row[2].strip("`")) for row in cells}
     assert documented == expected
@@ -364,12 +383,12 @@ def test_every_training_setting_is_explained():
             assert names == set(documented_fields(kind)) - sections, kind.__name__
 
 
-def test_the_settings_are_those_that_ros_sees():
+@pytest.mark.parametrize("block", list(PARAMETERS))
+def test_the_settings_are_those_that_ros_sees(block):
     pytest.importorskip("rclpy")
-    real = importlib.import_module("siammask_ros.ros.parameters").Settings()
-    assert dataclasses.asdict(real) == dataclasses.asdict(
-        module_without_ros("parameters").Settings()
-    )
+    module, name, _ = PARAMETERS[block]
+    real = getattr(importlib.import_module(f"siammask_ros.ros.{module}"), name)()
+    assert dataclasses.asdict(real) == dataclasses.asdict(settings_of(block)())
 
 
 # --- Topics, services and diagnostics
@@ -565,11 +584,8 @@ def check_make(words):
 
 def check_ros2(words):
     kind, *rest = words
-    if rest[:2] == ["siammask_ros", "tracker.launch.py"]:
-        known = {name for name, _, _ in launch_arguments()}
-        assert {word.partition(":=")[0] for word in rest[2:]} <= known
-    elif rest[:2] == ["siammask_ros", "replay.launch.py"]:
-        known = {name for name, _, _ in [*launch_arguments(), *replay_launch_arguments()]}
+    if rest[0] == "siammask_ros" and rest[1].endswith(".launch.py"):
+        known = {name for name, _, _ in launch_arguments(rest[1].removesuffix(".launch.py"))}
         assert {word.partition(":=")[0] for word in rest[2:]} <= known
     elif kind == "run" and rest[:2] == ["siammask_ros", "select_target"]:
         check_siammask(["select", *itertools.takewhile(lambda w: w != "--ros-args", rest[2:])])
@@ -591,9 +607,16 @@ def check_ros2(words):
 
 def check_service_call(words):
     name, kind, request = words
+    _, node, service = name.split("/")
+    module = "node" if node == "siammask_tracker" else node.removeprefix("target_")
+    source = (PACKAGE / "ros" / f"{module}.py").read_text()
+    assert f'"~/{service}"' in source
+    if kind == "std_srvs/srv/SetBool":
+        assert f'SetBool, "~/{service}"' in source
+        assert set(yaml.safe_load(request)) == {"data"}
+        return
     path = MESSAGES / "srv" / f"{kind.rsplit('/', 1)[-1]}.srv"
     assert kind == f"siammask_msgs/srv/{path.stem}"
-    assert f'"~/{name.rsplit("/", 1)[-1]}"' in (PACKAGE / "ros" / "node.py").read_text()
     values = yaml.safe_load(request)
     assert set(values) <= {field.name for field in message_parts(path)[0]}
     target_fields = {field.name for field in message_parts(MESSAGES / "msg" / "TargetBox.msg")[0]}
@@ -603,12 +626,14 @@ def check_service_call(words):
 
 def check_node(module, words):
     name = module.rsplit(".", 1)[-1]
-    assert (PACKAGE / "ros" / f"{name}.py").is_file(), f"no {module}"
+    file = name.removesuffix("_node") if name != "node" else name
+    assert (PACKAGE / "ros" / f"{file}.py").is_file(), f"no {module}"
     if name == "demo":
         assert {word for word in words if word.startswith("--")} <= demo_options()
         return
-    if name == "node":
-        known = set(module_without_ros("parameters").Settings.rules()) | {"use_sim_time"}
+    if name in {"node", "follower_node"}:
+        block = "parameters" if name == "node" else "follower-parameters"
+        known = set(settings_of(block).rules()) | {"use_sim_time"}
     else:
         known = {option[0] for option in node_options(name)}
     for flag, value in itertools.pairwise(words):
@@ -690,7 +715,9 @@ def test_yaml_names_parameters_of_the_node():
         for entry in values.values():
             if isinstance(entry, dict) and "ros__parameters" in entry:
                 seen += 1
-                module_without_ros("parameters").Settings(
+                node = next(name for name, value in values.items() if value is entry)
+                block = "follower-parameters" if "follower" in node else "parameters"
+                settings_of(block)(
                     **{
                         name: tuple(value) if isinstance(value, list) else value
                         for name, value in entry["ros__parameters"].items()

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import ament_index_python.packages
 import pytest
 
+from siammask_ros.ros.follower_parameters import FollowerSettings
 from siammask_ros.ros.parameters import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -309,3 +310,51 @@ def test_every_argument_of_replay_is_declared(replay_file, launch_file):
     declared = {action.args[0] for action in description.args[0][:-1]}
     assert {"bag", "rate", "loop", "start", "topics", "clock", "delay"} <= declared
     assert {name for name, _, _ in launch_file.ARGUMENTS} <= declared
+
+
+@pytest.mark.parametrize("name", ["following", "nav2_following"])
+def test_every_argument_of_following_is_declared(doubles, name):
+    file = load(REPOSITORY / "launch" / f"{name}.launch.py")
+    description = file.generate_launch_description()
+    declared = {action.args[0]: action.default_value for action in description.args[0][:-1]}
+    assert declared == {name: default for name, default, _ in file.ARGUMENTS}
+
+
+def test_the_follower_is_started_with_what_is_given(doubles):
+    file = load(REPOSITORY / "launch" / "following.launch.py")
+    plain = started(file)["Node"]
+    assert (plain.executable, plain.name) == ("follower_node", "target_follower")
+    assert plain.parameters == [str(REPOSITORY / "config" / "follower.yaml"), {"autostart": True}]
+    node = started(
+        file, targets="/t", cmd_vel="/base/cmd_vel", base="holonomic", stamped="false",
+        target_id="3", distance="2", max_speed="0.4", namespace="robot", params_file="own.yaml",
+    )["Node"]  # fmt: skip
+    assert node.parameters[1:] == [
+        "own.yaml",
+        {
+            "base": "holonomic", "stamped": False, "target_id": 3, "distance": 2.0,
+            "max_speed": 0.4, "autostart": True,
+        },
+    ]  # fmt: skip
+    assert set(node.parameters[2]) <= FollowerSettings.rules().keys()
+    assert node.remappings == [("targets", "/t"), ("cmd_vel", "/base/cmd_vel")]
+    with pytest.raises(ValueError, match="stamped:=maybe: must be true or false"):
+        started(file, stamped="maybe")
+
+
+def test_nav2_is_given_the_pose(doubles):
+    file = load(REPOSITORY / "launch" / "nav2_following.launch.py")
+    values = {name: default for name, default, _ in file.ARGUMENTS}
+    context = SimpleNamespace(launch_configurations=values)
+    server, manager = file.start(context)
+    assert (server.package, server.executable) == ("opennav_following", "opennav_following")
+    assert server.parameters[-1]["desired_distance"] == 1.5
+    assert manager.parameters == [{"autostart": True, "node_names": [server.name]}]
+    values |= {"start": "true", "pose": "/p", "params_file": "own.yaml"}
+    server, _, later = file.start(context)
+    assert server.parameters[0] == "own.yaml"
+    (goal,) = later.actions
+    assert goal.cmd[-1] == '{"pose_topic": "/p"}'
+    values["start"] = "now"
+    with pytest.raises(ValueError, match="start:=now: must be true or false"):
+        file.start(context)
