@@ -45,14 +45,21 @@ class SearchRegion(NamedTuple):
 
     state: TrackerState
     """The target."""
-    image_size_wh: tuple[int, int]
+    image_bgr: ImageBgr
     side: float
     """Side of the region in image pixels, rounded as the crop needs it."""
     scale: float
     """Size of the region relative to the usual one."""
     patch_per_image: float
     """Patch pixels per image pixel, not rounded; boxes are decoded with it."""
-    patch: ImageBgr
+    patch: ImageBgr | None
+    """The search patch; None where the network cuts it out itself."""
+
+    @property
+    def image_size_wh(self) -> tuple[int, int]:
+        """Width and height of the image."""
+        height, width = self.image_bgr.shape[:2]
+        return width, height
 
 
 class Proposals(NamedTuple):

@@ -130,12 +130,15 @@ class SiamMaskTracker:
         device: where to run; moves the network there. By default where the network is.
         largest_batch: patches in one forward pass. More targets are taken in several passes, with
             the same results, so that their number does not decide how much memory is needed.
+        crop_on_device: cut search patches out on the network's device: images go there whole. Worth
+            it from some targets an image on; patches differ by one level in rounding.
         clock: told when the parts of a tracking step end. On a GPU the tracker then waits for each
             part, which costs a little.
 
     Raises:
         ValueError: the network is in training mode, it has no coarse masks and the settings want
-            them, the device is absent, or the largest batch is less than 1.
+            them, the device is absent, the largest batch is less than 1, or the network cannot
+            crop.
     """
 
     def __init__(
@@ -145,6 +148,7 @@ class SiamMaskTracker:
         *,
         device: str | torch.device | None = None,
         largest_batch: int = LARGEST_BATCH,
+        crop_on_device: bool = False,
         clock: StepClock | None = None,
     ) -> None:
         if config is None:
@@ -163,6 +167,10 @@ class SiamMaskTracker:
         self.network = network
         self.config = config
         self.largest_batch = largest_batch
+        if crop_on_device and not hasattr(network, "find"):
+            name = getattr(network, "backend", type(network).__name__)
+            raise ValueError(f"{name} cannot crop on the device, backends of a GPU can")
+        self.crops_on_device = crop_on_device
         self.clock = clock
 
     @property
@@ -297,7 +305,7 @@ class SiamMaskTracker:
         """Run the network on the patches of all targets."""
         kernels = [region.state.kernels for region in regions]
         batched = kernels[0] if len(kernels) == 1 else ExemplarKernels.concatenate(kernels)
-        patches = self._to_tensor([region.patch for region in regions])
+        patches = self._to_tensor([region.patch for region in regions if region.patch is not None])
         self._mark("upload")
         output = self.network.search(patches, batched)
         self._mark("network")
@@ -372,8 +380,12 @@ class SiamMaskTracker:
         patch_per_image = config.exemplar_size / context_side
         margin = (config.search_size - config.exemplar_size) / 2 / patch_per_image
         side = self._crop_side(context_side + 2 * margin)
-        patch = self._crop(image_bgr, state.center_xy, side, config.search_size, state.padding_bgr)
-        return SearchRegion(state, _size_wh(image_bgr), side, scale, patch_per_image, patch)
+        patch = None
+        if not self.crops_on_device:
+            patch = self._crop(
+                image_bgr, state.center_xy, side, config.search_size, state.padding_bgr
+            )
+        return SearchRegion(state, image_bgr, side, scale, patch_per_image, patch)
 
     def _finish(
         self, choice: Choice, mask_probability: FloatMask | None

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 NO_KERNELS = ExemplarKernels(torch.empty(0), None, None)
+NO_IMAGE = np.zeros((480, 640, 3), np.uint8)
 SMALL: dict[str, Any] = {"width_divisor": 16}
 NETWORKS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "compact": ("compact", {"channels": (8, 8, 8), "blocks": (1, 1, 1)}, {}),
@@ -75,7 +76,7 @@ def random_regions(rng: np.random.Generator, config: TrackerConfig, targets: int
         state = TrackerState((50.0, 50.0), size_wh, NO_KERNELS, (0, 0, 0), (640, 480))
         for scale in config.search_scales:
             patch_per_image = config.exemplar_size / (config.context_side(size_wh) * scale)
-            regions.append(SearchRegion(state, (640, 480), 100, scale, patch_per_image, None))
+            regions.append(SearchRegion(state, NO_IMAGE, 100, scale, patch_per_image, None))
     return regions
 
 
@@ -131,7 +132,7 @@ def assert_same(found: Choice, expected: Choice) -> None:
 def test_choices_are_those_of_numpy(*, has_boxes: bool, scale_step: float) -> None:
     rng = np.random.default_rng(11)
     compared = 0
-    for _ in range(100):
+    for _ in range(50):
         config = TrackerConfig.preset(
             "davis",
             scale_step=scale_step,
@@ -145,7 +146,7 @@ def test_choices_are_those_of_numpy(*, has_boxes: bool, scale_step: float) -> No
         for pair in zip(chosen_on_device(output, regions, config), expected, strict=True):
             assert_same(*pair)
             compared += 1
-    assert compared == 800
+    assert compared == 400
 
 
 def test_a_place_without_an_alternative_has_none() -> None:

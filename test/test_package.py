@@ -60,7 +60,8 @@ ARROWS = {
     "network": set(),
     "weights": {"network"},
     "backends": {
-        *("anchors", "choice", "files", "geometry", "lazy", "masks", "memory", "network"),
+        *("anchors", "choice", "crop", "files", "geometry", "lazy", "masks", "memory"),
+        "network",
         *("step_clock", "tracker_config"),
     },
     "presets": set(),

@@ -5,22 +5,18 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 
-from siammask_ros.backends.device_step import (
-    DeviceStep,
-    Find,
-    Launch,
-    StepBuffers,
-    StepShape,
-    directly,
-)
+from siammask_ros.backends.device_crop import DeviceCrops
+from siammask_ros.backends.device_launch import Launch, directly
+from siammask_ros.backends.device_step import DeviceStep, Find, StepBuffers, StepShape
 from siammask_ros.backends.eager import EagerNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from siammask_ros.choice import SearchRegion
     from siammask_ros.network import ExemplarKernels, SiamMask
@@ -49,6 +45,7 @@ class DeviceNetwork(EagerNetwork):
         self.backend = backend
         self._launch = launch
         self._buffers: dict[StepShape, StepBuffers] = {}
+        self._crops = DeviceCrops(self.device, launch)
         self._lock = threading.Lock()
 
     def find(
@@ -67,7 +64,7 @@ class DeviceNetwork(EagerNetwork):
         Raises:
             RuntimeError: a patch has no finite proposal (broken weights).
         """
-        with self._lock, torch.inference_mode():
+        with self._running():
             buffers = self._buffers_for(
                 StepShape.of(config, len(regions), has_boxes=self.has_boxes),
                 regions[0].state.kernels,
@@ -89,13 +86,20 @@ class DeviceNetwork(EagerNetwork):
             targets: numbers of targets.
         """
         scales = len(config.search_scales)
-        with self._lock, torch.inference_mode():
+        with self._running():
             for count in targets:
                 shape = StepShape.of(config, count * scales, has_boxes=self.has_boxes)
                 self._buffers_for(shape, kernels)
 
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """The device is this thread's."""
+        device = torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+        with self._lock, device, torch.inference_mode():
+            yield
+
     def _buffers_for(self, shape: StepShape, kernels: ExemplarKernels) -> StepBuffers:
         if shape not in self._buffers:
             step = DeviceStep(self.reduced, shape).to(self.device)
-            self._buffers[shape] = StepBuffers(step, kernels, self._launch)
+            self._buffers[shape] = StepBuffers(step, kernels, self._crops, self._launch)
         return self._buffers[shape]

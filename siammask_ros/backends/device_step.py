@@ -8,7 +8,7 @@ looks at one: so a CUDA graph can hold it. On a CPU it is the same, without pinn
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from siammask_ros.backends.device_choice import (
     read_choices,
     region_numbers,
 )
+from siammask_ros.backends.device_memory import Download, Upload
 from siammask_ros.network import ExemplarKernels, gather_windows
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from siammask_ros.anchors import AnchorGrid
+    from siammask_ros.backends.device_crop import DeviceCrops
+    from siammask_ros.backends.device_launch import Launch
     from siammask_ros.choice import Choice, SearchRegion
     from siammask_ros.masks import FloatMask
     from siammask_ros.network import SiamMask
@@ -66,21 +69,6 @@ class StepShape(NamedTuple):
         targets = 1 << max(-(-regions // scales) - 1, 0).bit_length()
         grid = config.anchors if has_boxes else config.anchors.without_shapes
         return cls(targets, scales, config.search_size, grid, config.masks)
-
-
-class Launch(Protocol):
-    """A way to run a step again and again: as it is (`directly`), or as a CUDA graph."""
-
-    def __call__(self, step: Callable[[], Tensor], /) -> Callable[[], Tensor]:
-        """Turn a step on buffers that stay in place into one that is quicker to start.
-
-        What it returns lies in the same place each time, or is new each time.
-        """
-
-
-def directly(step: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Run the step as it is."""
-    return step
 
 
 class DeviceStep(nn.Module):
@@ -136,33 +124,32 @@ class StepBuffers:
     Args:
         step: on the device, in eval mode.
         kernels: of one target, which tell the sizes of the kernels.
+        crops: cuts the patches that are not cut yet.
         launch: how the step is run.
     """
 
-    def __init__(self, step: DeviceStep, kernels: ExemplarKernels, launch: Launch) -> None:
+    def __init__(
+        self, step: DeviceStep, kernels: ExemplarKernels, crops: DeviceCrops, launch: Launch
+    ) -> None:
         shape, device = step.shape, kernels.score.device
         self.shape = shape
-        self._is_cuda = device.type == "cuda"
         patch_shape = (shape.regions, shape.search_size, shape.search_size, _CHANNELS)
         # The numbers come first: they must lie at a multiple of eight bytes.
-        numbers_bytes = shape.regions * REGION_NUMBERS * _FLOAT64_BYTES
-        total = numbers_bytes + int(np.prod(patch_shape))
-        self._host = torch.zeros(total, dtype=torch.uint8, pin_memory=self._is_cuda)
-        self._inputs = torch.zeros(total, dtype=torch.uint8, device=device)
-        host = self._host.numpy()
-        self._numbers = host[:numbers_bytes].view(np.float64).reshape(-1, REGION_NUMBERS)
+        self._numbers_bytes = shape.regions * REGION_NUMBERS * _FLOAT64_BYTES
+        split = self._numbers_bytes
+        self._inputs = Upload(split + int(np.prod(patch_shape)), device)
+        self._numbers = self._inputs.host[:split].view(np.float64).reshape(-1, REGION_NUMBERS)
         self._numbers[:] = 1.0  # of targets that are not there: of no size would divide by zero
-        self._patches = host[numbers_bytes:].reshape(patch_shape)
+        self._inputs.send()
+        self._patches = self._inputs.host[split:].reshape(patch_shape)
+        self._device_patches = self._inputs.device[split:].view(patch_shape)
         self._kernels = _empty_kernels(kernels, shape.regions, step.dtype)
         self._present: list[ExemplarKernels | None] = [None] * shape.regions
-        inputs = (
-            self._inputs[numbers_bytes:].view(patch_shape),
-            self._kernels,
-            self._inputs[:numbers_bytes].view(torch.float64).view(-1, REGION_NUMBERS),
-        )
-        self._inputs.copy_(self._host)
+        numbers = self._inputs.device[:split].view(torch.float64).view(-1, REGION_NUMBERS)
+        inputs = self._device_patches, self._kernels, numbers
         self._run = launch(lambda: step(*inputs))
-        self._results: Tensor | None = None
+        self._crops = crops
+        self._results = Download()
         self._mask_dtype = np.float32 if step.dtype == torch.float32 else np.float16
 
     def find(
@@ -176,32 +163,30 @@ class StepBuffers:
         mark("upload")
         packed = self._run()
         mark("network")
-        finds = self._read(self._fetched(packed), regions)
+        finds = self._read(self._results.fetch(packed), regions)
         mark("mask")
         return finds
 
     def _upload(self, regions: Sequence[SearchRegion], config: TrackerConfig) -> None:
         """Everything but the kernels by one copy; kernels only where a target has changed."""
-        count = len(regions)
-        self._numbers[:count] = region_numbers(regions, config)
+        self._inputs.wait()
+        self._numbers[: len(regions)] = region_numbers(regions, config)
+        uncut = []
         for index, region in enumerate(regions):
-            np.copyto(self._patches[index], region.patch)
+            if region.patch is None:
+                uncut.append(index)
+            else:
+                np.copyto(self._patches[index], region.patch)
             if self._present[index] is not region.state.kernels:
                 self._present[index] = region.state.kernels
                 for kept, own in zip(self._kernels, region.state.kernels, strict=True):
                     if kept is not None and own is not None:
                         kept[index].copy_(own[0])
-        self._inputs.copy_(self._host, non_blocking=self._is_cuda)
-
-    def _fetched(self, packed: Tensor) -> npt.NDArray[np.uint8]:
-        """The results on the host, valid until the next step: the one copy back, and wait."""
-        if not self._is_cuda:
-            return packed.numpy()
-        if self._results is None:
-            self._results = torch.empty(packed.shape, dtype=torch.uint8, pin_memory=True)
-        self._results.copy_(packed, non_blocking=True)
-        torch.cuda.current_stream(packed.device).synchronize()
-        return self._results.numpy()
+        self._inputs.send(self._numbers_bytes if len(uncut) == len(regions) else None)
+        for index, patch in zip(
+            uncut, self._crops.cut([regions[index] for index in uncut], config), strict=True
+        ):
+            self._device_patches[index].copy_(patch)
 
     def _read(self, packed: npt.NDArray[np.uint8], regions: Sequence[SearchRegion]) -> list[Find]:
         targets = len(regions) // self.shape.scales
