@@ -14,7 +14,6 @@ import pytest
 from siammask_ros.following import (
     FollowerConfig,
     Limits,
-    Mounting,
     Observation,
     Pilot,
     Profile,
@@ -207,35 +206,6 @@ def test_too_near_is_zeros(distance):
 def test_settings_that_make_no_sense_are_refused(changed, words):
     with pytest.raises(ValueError, match=words):
         replace(CONFIG, **changed)
-
-
-# --- The camera on the base
-
-
-def test_a_camera_that_looks_ahead():
-    mounting = Mounting(x=0.2, z=0.5)
-    assert mounting.point((0, 0, 2)) == pytest.approx((2.2, 0, 0.5))
-    assert mounting.point((1, 0, 2)) == pytest.approx((2.2, -1, 0.5))  # right of it
-    assert mounting.point((0, 1, 2)) == pytest.approx((2.2, 0, -0.5))  # below it
-
-
-def test_a_camera_that_looks_down_and_to_the_left():
-    down = Mounting(pitch=math.pi / 2)
-    assert down.direction((0, 0, 1)) == pytest.approx((0, 0, -1))
-    left = Mounting(yaw=math.pi / 2)
-    assert left.direction((0, 0, 1)) == pytest.approx((0, 1, 0))
-    rolled = Mounting(roll=math.pi / 2)  # clockwise, seen from behind
-    assert rolled.direction((0, -1, 0)) == pytest.approx((0, -1, 0))
-    with pytest.raises(ValueError, match="pitch of the camera must be finite, got nan"):
-        Mounting(pitch=math.nan)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_mounting_is_a_rigid_motion(seed):
-    rng = np.random.default_rng(seed)
-    mounting = Mounting(*rng.uniform(-3, 3, 6))
-    assert mounting.rotation @ mounting.rotation.T == pytest.approx(np.eye(3))
-    assert np.linalg.det(mounting.rotation) == pytest.approx(1)
 
 
 # --- The pilot

@@ -138,3 +138,12 @@ def test_old_poses_are_forgotten_and_a_jump_back_in_time_forgets_all():
     history.add(SECOND, at(1))
     assert history.at(SECOND).translation[0] == 1.0
     assert len(history._stamps) == 1
+
+
+def test_a_camera_that_is_rolled_clockwise_has_its_top_to_the_right():
+    rolled = camera_on_base(0.0, 0.0, 0.0, 0.0, 0.0, roll=math.radians(90))
+    assert rolled.directions(np.array([0.0, -1.0, 0.0])) == pytest.approx([0, -1, 0])
+    everything = camera_on_base(1.0, 2.0, 3.0, 0.4, 0.5, 0.6)
+    assert everything.rotation @ everything.rotation.T == pytest.approx(np.eye(3))
+    ahead = camera_on_base(0.0, 0.0, 0.0, 0.4, 0.5).directions(np.array([0.0, 0.0, 1.0]))
+    assert everything.directions(np.array([0.0, 0.0, 1.0])) == pytest.approx(ahead)

@@ -11,7 +11,6 @@ from siammask_ros.following.controller import (
     steer,
 )
 from siammask_ros.following.limits import Limits, Profile
-from siammask_ros.following.mounting import Mounting
 from siammask_ros.following.pilot import Command, Pilot, Sighting, Velocity
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "Command",
     "FollowerConfig",
     "Limits",
-    "Mounting",
     "Observation",
     "Pilot",
     "Profile",

@@ -137,21 +137,24 @@ def facing(direction: FloatArray, up: FloatArray) -> Quaternion:
     return quaternion_of(np.column_stack([ahead, left, np.cross(ahead, left)]))
 
 
-def camera_on_base(x: float, y: float, z: float, pitch: float, yaw: float) -> RigidTransform:
+def camera_on_base(
+    x: float, y: float, z: float, pitch: float, yaw: float, roll: float = 0.0
+) -> RigidTransform:
     """From a camera's optical frame to the base that it sits on.
 
     Args:
         x, y, z: metres, of the camera in the base.
         pitch: radians, positive where it looks down.
         yaw: radians, positive where it looks to the left.
+        roll: radians about the way it looks, positive clockwise as seen from behind.
     """
-    cos_p, sin_p, cos_y, sin_y = (
-        *(math.cos(pitch), math.sin(pitch)),
-        *(math.cos(yaw), math.sin(yaw)),
+    (sin_r, cos_r), (sin_p, cos_p), (sin_y, cos_y) = (
+        (math.sin(angle), math.cos(angle)) for angle in (roll, pitch, yaw)
     )
+    rolled = np.array([[1, 0, 0], [0, cos_r, -sin_r], [0, sin_r, cos_r]])
     pitched = np.array([[cos_p, 0, sin_p], [0, 1, 0], [-sin_p, 0, cos_p]])
     turned = np.array([[cos_y, -sin_y, 0], [sin_y, cos_y, 0], [0, 0, 1]])
-    return RigidTransform(turned @ pitched @ OPTICAL_IN_BODY, np.array([x, y, z]))
+    return RigidTransform(turned @ pitched @ rolled @ OPTICAL_IN_BODY, np.array([x, y, z]))
 
 
 def between(first: RigidTransform, second: RigidTransform, share: float) -> RigidTransform:

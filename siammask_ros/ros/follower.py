@@ -12,10 +12,12 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import Twist, TwistStamped, Vector3
+from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -54,6 +56,7 @@ class FollowerNode(LifecycleNode):
         super().__init__(NODE_NAME, **options)
         FollowerSettings.declare(self)
         self.settings = FollowerSettings()
+        self._camera = self.settings.camera
         self._pilot: Pilot | None = None
         self._target_id = ANY_TARGET
         self._image_stamp = Time()
@@ -77,6 +80,7 @@ class FollowerNode(LifecycleNode):
         """Read the parameters; any fault of theirs is logged and fails."""
         try:
             self.settings = settings = FollowerSettings.read(self)
+            self._camera = settings.camera
         except ValueError as error:
             self._fault = f"cannot configure: {error}"
             self.get_logger().error(self._fault)
@@ -209,14 +213,14 @@ class FollowerNode(LifecycleNode):
         sighting = Sighting(
             stamp_s, heard_s, is_uncertain=is_guess or target.state != TRACKING_STATE
         )
-        camera = self.settings.camera
+        camera = self._camera
         if target.source == TargetPose.BEARING:
-            x, y, _ = camera.direction(_numbers(target.bearing))
+            x, y, _ = camera.directions(_numbers(target.bearing)).tolist()
             return sighting._replace(bearing=math.atan2(y, x))
         position, velocity = target.pose.pose.position, target.velocity.twist.linear
         if message.header.frame_id == message.camera_frame:
-            x, y, _ = camera.point(_numbers(position))
-            speed_x, speed_y, _ = camera.direction(_numbers(velocity))
+            x, y, _ = camera.points(_numbers(position)).tolist()
+            speed_x, speed_y, _ = camera.directions(_numbers(velocity)).tolist()
         elif message.header.frame_id == self.settings.base_frame:
             x, y, speed_x, speed_y = position.x, position.y, velocity.x, velocity.y
         else:
@@ -321,8 +325,8 @@ class FollowerNode(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) / NANOSECONDS
 
 
-def _numbers(vector: Any) -> tuple[float, float, float]:
-    return vector.x, vector.y, vector.z
+def _numbers(vector: Any) -> NDArray[np.float64]:
+    return np.array([vector.x, vector.y, vector.z])
 
 
 def _twist(velocity: Velocity) -> Twist:

@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from siammask_ros.following import BASES, FollowerConfig, Limits, Mounting
+from siammask_ros.following import BASES, FollowerConfig, Limits
+from siammask_ros.localization.space import RigidTransform, camera_on_base
 from siammask_ros.ros.parameter_table import Changes, ParameterTable, parameter
 
 _DEFAULT = FollowerConfig()
@@ -186,7 +187,13 @@ class FollowerSettings(ParameterTable):
         )
 
     @property
-    def camera(self) -> Mounting:
-        """Where the camera is on the base."""
-        names = ("x", "y", "z", "roll", "pitch", "yaw")
-        return Mounting(**{name: getattr(self, f"camera_{name}") for name in names})
+    def camera(self) -> RigidTransform:
+        """From the camera's optical frame to that of the base."""
+        return camera_on_base(
+            self.camera_x,
+            self.camera_y,
+            self.camera_z,
+            self.camera_pitch,
+            self.camera_yaw,
+            self.camera_roll,
+        )
