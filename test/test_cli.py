@@ -254,11 +254,29 @@ def test_weights_list_names_the_published_ones(capsys):
     assert "SiamMask_DAVIS" in capsys.readouterr().out
 
 
-def test_bench_measures(tmp_path, weights, capsys):
-    options = ["--sizes", "64x64", "--steps", 2, "--warm-up", 0, "--output", tmp_path / "report"]
-    assert run("bench", "-w", weights, *options) == 0
-    assert "64x64" in capsys.readouterr().out
-    assert (tmp_path / "report" / "benchmark.json").is_file()
+def test_bench_measures_and_compares(tmp_path, weights, capsys):
+    options = ["--sizes", "64x64", "--steps", 2, "--warm-up", 0, "--backend", "eager"]
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        assert run("bench", "-w", weights, *options, "--no-memory", "--output", folder) == 0
+        said = capsys.readouterr().out
+        assert "64x64" in said
+        assert str(folder / "benchmark.json") in said
+    paths = [tmp_path / name / "benchmark.json" for name in ("one", "two")]
+    assert run("bench", "--compare", *paths) == 0
+    assert "| random.pth, eager, float32, 64x64, 1 targets | step p50 ms |" in (
+        capsys.readouterr().out
+    )
+
+
+def test_bench_refuses_what_it_cannot_measure(tmp_path, capsys):
+    other = tmp_path / "other.json"
+    other.write_text("{}")
+    assert run("bench", "--compare", other, other) == 1
+    assert "other.json is no benchmark" in capsys.readouterr().err
+    assert run("bench", "--sizes", "wide") == 2
+    assert run("bench", "--against", tmp_path, "--sizes", "64x64", "--backend", "eager") == 1
+    assert "the official code has no compact" in capsys.readouterr().err
 
 
 def test_eval_scores_a_data_set(tmp_path, capsys):

@@ -105,7 +105,8 @@ ARROWS = {
     "label_images": set(),
     "evaluation": LIBRARY
     | {"backends", "drawing", "files", "label_images", "pictures", "plots", "scenes"},
-    "benchmark": LIBRARY | {"backends", "scenes", "step_clock", "files"},
+    "benchmark": LIBRARY
+    | {"backends", "evaluation", "files", "memory", "plots", "scenes", "step_clock"},
     "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},
     "handover": {"geometry", "longterm", "target_status"},
     "frames": set(),

@@ -1,79 +1,76 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How long a tracking step takes, and where the time goes."""
+"""How long a tracking step takes, and where the time goes, of several subjects in one run.
+
+What else a machine does changes from minute to minute, so that times of different minutes do not
+compare. Here all cases take turns, a few steps each, round after round, and ratios are taken
+within a round.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import torch
 
-from siammask_ros.scenes import SceneOptions, render_sequence
-from siammask_ros.step_clock import StepClock, StepTimes
-from siammask_ros.tracker import SiamMaskTracker
+from siammask_ros.benchmark.agreement import Agreement, agreement_of
+from siammask_ros.benchmark.document import Summary
+from siammask_ros.benchmark.environment import Environment, describe_environment
+from siammask_ros.benchmark.subjects import Found, OwnSubject, Subject, SubjectNames
+from siammask_ros.benchmark.targets import rendered_images, target_boxes
+from siammask_ros.step_clock import STEP_PARTS, StepClock, StepTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from siammask_ros.network import SiamMask
-    from siammask_ros.tracker import TrackerState
+    from siammask_ros.benchmark.memory import MemoryUse
+    from siammask_ros.tracker import TrackingNetwork
     from siammask_ros.tracker_config import TrackerConfig
 
 DEFAULT_SIZES = ((854, 480), (1280, 720))
 """Image sizes of a benchmark (width, height): 480p and 720p."""
-_RENDERED_FRAMES = 12
-# Targets are squares of this share of the image's height, on a grid.
-_TARGET_SHARE = 0.2
-
-
-class Summary(NamedTuple):
-    """Times of many steps in milliseconds."""
-
-    mean: float
-    p50: float
-    p90: float
-    p99: float
-    minimum: float
-
-    @classmethod
-    def of(cls, milliseconds: Sequence[float]) -> Summary:
-        """Summary of at least one time; percentiles are interpolated between times."""
-        p50, p90, p99 = (float(value) for value in np.percentile(milliseconds, (50, 90, 99)))
-        return cls(statistics.fmean(milliseconds), p50, p90, p99, min(milliseconds))
+_TURN = 10
+"""Timed steps of a case until it is the next one's turn; one more before them is not timed."""
+_PARTS_OF_TURN = 3
+"""Steps of a turn by parts where that makes a step slower; the whole step's times are others."""
+_STARTS = 5
+"""How often the start of targets is timed."""
 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """Times of one image size and number of targets.
+    """Times of one subject, image size and number of targets.
 
     Attributes:
+        subject: what was timed.
         size_wh: image size in pixels.
-        targets: targets in one forward pass.
+        targets: targets in one step.
         steps: how many steps were timed.
         step: the whole step, for all targets.
-        parts: summary of each part, named as in `StepTimes`.
+        parts: summary of each part, named as in `StepTimes`; empty if the subject has none.
         initialize: start of all targets.
-        shares: time of each step relative to that of its targets one by one, measured right after
-            it; empty for one target.
+        ratios: time relative to the reference's (`BenchmarkReport.reference`) in each round, same
+            size and targets; empty for the reference.
+        shares: time relative to that of as many steps with one target, in each round; empty for
+            one target, or if one target was not measured.
     """
 
+    subject: SubjectNames
     size_wh: tuple[int, int]
     targets: int
     steps: int
     step: Summary
     parts: dict[str, Summary]
     initialize: Summary
-    shares: tuple[float, ...]
+    ratios: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
 
     @property
     def frames_per_second(self) -> float:
@@ -81,47 +78,74 @@ class CaseResult:
         return 1000.0 / self.step.mean
 
     @property
+    def ratio_quartiles(self) -> tuple[float, float, float] | None:
+        """First quartile, median and third quartile of `ratios`; None if there are none."""
+        return _quartiles(self.ratios)
+
+    @property
     def share_quartiles(self) -> tuple[float, float, float] | None:
-        """First quartile, median and third quartile of `shares`; None for one target."""
-        if not self.shares:
-            return None
-        first, median, third = (float(value) for value in np.percentile(self.shares, (25, 50, 75)))
-        return first, median, third
+        """First quartile, median and third quartile of `shares`; None if there are none."""
+        return _quartiles(self.shares)
 
 
 @dataclass(frozen=True)
-class Environment:
-    """Where and with what was measured."""
+class SubjectInfo:
+    """What a report tells of a subject besides its times."""
 
-    device: str
-    device_name: str
-    cpu_count: int
-    torch_threads: int
-    opencv_threads: int
-    load_average: float
-    python: str
-    torch: str
-    opencv: str
-    numpy: str
-    system: str
+    names: SubjectNames
+    preset: str
+    parameters: int
 
 
 @dataclass(frozen=True)
 class BenchmarkReport:
-    """Results of `benchmark_tracker`."""
+    """Results of `benchmark_subjects`.
 
-    network: str
-    parameters: int
-    preset: str
+    Attributes:
+        environment: where.
+        subjects: what was timed.
+        cases: by size, then targets, then subject.
+        agreements: whether subjects of one network choose the same.
+        memory: what processes of their own need; empty if it was not measured.
+        left_out: what was asked for and cannot be, with the reason.
+    """
+
     environment: Environment
+    subjects: tuple[SubjectInfo, ...]
     cases: tuple[CaseResult, ...]
+    agreements: tuple[Agreement, ...] = ()
+    memory: tuple[MemoryUse, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def reference(self, subject: SubjectNames) -> SubjectNames:
+        """What a subject is compared with: the first one of its network, or else the first."""
+        return _reference(subject, [info.names for info in self.subjects])
 
 
 def benchmark_tracker(
-    network: SiamMask,
+    network: TrackingNetwork,
     *,
     config: TrackerConfig | None = None,
     preset_name: str | None = None,
+    **options: Any,  # noqa: ANN401 - passed on
+) -> BenchmarkReport:
+    """Time the step of one network's tracker; see `benchmark_subjects`.
+
+    Args:
+        network: in eval mode, on the device to measure; or a prepared one.
+        config: settings; the preset that the network names if None.
+        preset_name: for the report; the network's own if None.
+        options: those of `benchmark_subjects`.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    return benchmark_subjects([OwnSubject(network, config, preset=preset_name)], **options)
+
+
+def benchmark_subjects(
+    subjects: Sequence[Subject],
+    *,
     sizes: Sequence[tuple[int, int]] = DEFAULT_SIZES,
     targets: Sequence[int] = (1,),
     steps: int = 100,
@@ -130,18 +154,15 @@ def benchmark_tracker(
     seed: int = 0,
     on_step: Callable[[], None] | None = None,
 ) -> BenchmarkReport:
-    """Time the tracker's step on rendered video, for each image size and number of targets.
+    """Time the step of several subjects on rendered video, for each size and number of targets.
 
     Every step begins from the state after initialisation, so the load does not depend on how
-    well the network tracks. Results include the masks in full size.
+    well the network tracks. Results include the masks in full size. Cases take turns.
 
     Args:
-        network: in eval mode, on the device to measure.
-        config: settings; the preset that the network names if None.
-        preset_name: for the report; the network's own if None.
+        subjects: what to time; the first is what others are compared with.
         sizes: image sizes (width, height), at least 64 px a side.
-        targets: numbers of targets tracked in one forward pass, each at least 1; with more than
-            one each step is followed by the steps of its targets one by one, to compare.
+        targets: numbers of targets in one step, each at least 1.
         steps: timed steps a case, at least 1.
         warm_up: steps before that are not timed, at least 0.
         threads: threads of torch and OpenCV; left alone if None.
@@ -151,30 +172,36 @@ def benchmark_tracker(
     Raises:
         ValueError: an argument out of range.
     """
-    _check_arguments(sizes, targets, steps, warm_up, threads)
+    _check_arguments(subjects, sizes, targets, steps, warm_up, threads)
     if threads is not None:
         torch.set_num_threads(threads)
         cv2.setNumThreads(threads)
-    clock = StepClock()
-    tracker = SiamMaskTracker(network, config, clock=clock)
-    cases = []
-    for size_wh in sizes:
-        options = SceneOptions()
-        rendered = render_sequence(seed, frames=_RENDERED_FRAMES, size_wh=size_wh, options=options)
-        images = [frame.image_bgr for frame in rendered]
-        cases += [
-            _measure(tracker, clock, images, count, steps, warm_up, on_step) for count in targets
-        ]
+    environment = describe_environment(subjects[0].device)
+    clips = [rendered_images(size_wh, seed=seed) for size_wh in sizes]
+    lanes = [
+        _Lane(subject, images, count)
+        for images in clips
+        for count in targets
+        for subject in subjects
+    ]
+    for lane in lanes:
+        lane.prepare(warm_up, on_step)
+    agreements = agreement_of([subject.names for subject in subjects], _found(lanes))
+    left = steps
+    while left > 0:
+        for lane in lanes:
+            lane.take_turn(min(_TURN, left), on_step)
+        left -= _TURN
     return BenchmarkReport(
-        network=network.architecture,
-        parameters=sum(weights.numel() for weights in network.parameters()),
-        preset=preset_name or network.default_preset,
-        environment=_environment(tracker.device),
-        cases=tuple(cases),
+        environment=environment,
+        subjects=tuple(map(_info, subjects)),
+        cases=_results(lanes),
+        agreements=agreements,
     )
 
 
 def _check_arguments(
+    subjects: Sequence[Subject],
     sizes: Sequence[tuple[int, int]],
     targets: Sequence[int],
     steps: int,
@@ -191,123 +218,150 @@ def _check_arguments(
             raise ValueError(f"{name} must be at least {least}, got {values}")
     if not sizes:
         raise ValueError("no image sizes to measure")
+    names = [subject.names for subject in subjects]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"subjects must differ, and be at least one, got {names}")
 
 
 def total_steps(
-    *, sizes: Sequence[tuple[int, int]], targets: Sequence[int], steps: int, warm_up: int
-) -> int:
-    """How often `benchmark_tracker` calls `on_step`."""
-    return len(sizes) * len(targets) * (steps + warm_up)
-
-
-def _measure(
-    tracker: SiamMaskTracker,
-    clock: StepClock,
-    images: list[NDArray[np.uint8]],
-    count: int,
+    *,
+    sizes: Sequence[tuple[int, int]],
+    targets: Sequence[int],
     steps: int,
     warm_up: int,
-    on_step: Callable[[], None] | None,
-) -> CaseResult:
-    """Time one case."""
-    size_wh = (images[0].shape[1], images[0].shape[0])
-    starts = [(images[0], box) for box in target_boxes(size_wh, count)]
-    initialize_ms, states = _time_initialize(tracker, starts)
-    times: list[StepTimes] = []
-    shares: list[float] = []
-    for index in range(warm_up + steps):
-        image = images[index % len(images)]
-        step_times = _time_step(tracker, clock, image, states)
-        if index >= warm_up:
-            times.append(step_times)
-        if index >= warm_up and count > 1:
-            one_by_one = [_time_step(tracker, clock, image, [state]) for state in states]
-            shares.append(step_times.total / sum(each.total for each in one_by_one))
-        if on_step is not None:
-            on_step()
-    return CaseResult(
-        size_wh,
-        count,
-        steps,
-        Summary.of([each.total for each in times]),
-        {name: Summary.of([getattr(each, name) for each in times]) for name in StepTimes._fields},
-        Summary.of(initialize_ms),
-        tuple(shares),
-    )
+    subjects: int = 1,
+) -> int:
+    """How often `benchmark_subjects` calls `on_step`."""
+    return subjects * len(sizes) * len(targets) * (steps + warm_up)
 
 
-def _time_initialize(
-    tracker: SiamMaskTracker,
-    starts: list[tuple[NDArray[np.uint8], tuple[float, float, float, float]]],
-    *,
-    repeats: int = 5,
-) -> tuple[list[float], list[TrackerState]]:
-    states = tracker.initialize_batch(starts)
-    milliseconds = []
-    for _ in range(repeats):
+@dataclass
+class _Lane:
+    """One case while it is measured."""
+
+    subject: Subject
+    images: list[NDArray[np.uint8]]
+    count: int
+    states: Any = None
+    steps_ms: list[float] = field(default_factory=list)
+    turns_ms: list[float] = field(default_factory=list)
+    """The median step of each turn."""
+    parts_ms: list[StepTimes] = field(default_factory=list)
+    starts_ms: list[float] = field(default_factory=list)
+    clock: StepClock = field(default_factory=StepClock)
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        return self.images[0].shape[1], self.images[0].shape[0]
+
+    @property
+    def is_slowed_by_clock(self) -> bool:
+        """A GPU has to be waited for at the end of each part."""
+        return self.subject.device.type == "cuda"
+
+    def prepare(self, warm_up: int, on_step: Callable[[], None] | None) -> None:
+        """Start the targets, and take the steps that are not timed."""
+        boxes = target_boxes(self.size_wh, self.count)
+        self.subject.start(self.images[0], boxes)
+        for _ in range(_STARTS):
+            begun = time.perf_counter()
+            self.states = self.subject.start(self.images[0], boxes)
+            self.starts_ms.append((time.perf_counter() - begun) * 1000.0)
+        for index in range(warm_up):
+            self._step(index)
+            if on_step is not None:
+                on_step()
+
+    def find(self, index: int) -> list[Found]:
+        """What the subject finds in an image."""
+        return self.subject.step(self.images[index], self.states)
+
+    def take_turn(self, steps: int, on_step: Callable[[], None] | None) -> None:
+        """Time some steps, after one that is not timed: it brings back what others displaced."""
+        done = len(self.steps_ms)
+        self._step(done)
+        by_parts = self.subject.has_parts and not self.is_slowed_by_clock
+        for index in range(done, done + steps):
+            self.steps_ms.append(self._step(index, by_parts=by_parts))
+            if on_step is not None:
+                on_step()
+        self.turns_ms.append(statistics.median(self.steps_ms[done:]))
+        if self.subject.has_parts and self.is_slowed_by_clock:
+            for index in range(_PARTS_OF_TURN):
+                self._step(done + index, by_parts=True)
+
+    def _step(self, index: int, *, by_parts: bool = False) -> float:
+        """The time of one step in ms."""
+        image = self.images[index % len(self.images)]
+        if by_parts:
+            self.clock.take()
+            self.subject.step(image, self.states, self.clock)
+            self.parts_ms.append(self.clock.take())
+            return self.parts_ms[-1].total
         begun = time.perf_counter()
-        states = tracker.initialize_batch(starts)
-        if tracker.device.type == "cuda":
-            torch.cuda.synchronize(tracker.device)
-        milliseconds.append((time.perf_counter() - begun) * 1000.0)
-    return milliseconds, states
+        self.subject.step(image, self.states)
+        return (time.perf_counter() - begun) * 1000.0
 
 
-def _time_step(
-    tracker: SiamMaskTracker,
-    clock: StepClock,
-    image: NDArray[np.uint8],
-    states: list[TrackerState],
-) -> StepTimes:
-    clock.take()
-    results = tracker.track_batch([(image, state) for state in states])
-    for _, result in results:
-        _ = result.mask
-    clock.mark("paste")
-    return clock.take()
+def _found(lanes: Sequence[_Lane]) -> Iterator[dict[SubjectNames, list[Found]]]:
+    """What all subjects find in each image of each case."""
+    cases: dict[tuple[tuple[int, int], int], list[_Lane]] = {}
+    for lane in lanes:
+        cases.setdefault((lane.size_wh, lane.count), []).append(lane)
+    for together in cases.values():
+        if len(together) > 1:
+            for index in range(len(together[0].images)):
+                yield {lane.subject.names: lane.find(index) for lane in together}
 
 
-def target_boxes(size_wh: tuple[int, int], count: int) -> list[tuple[float, float, float, float]]:
-    """Boxes (x, y, width, height) of equal squares on a grid that fills the image."""
-    width, height = size_wh
-    columns = int(np.ceil(np.sqrt(count * width / height)))
-    rows = -(-count // columns)
-    side = min(_TARGET_SHARE * height, 0.8 * width / columns, 0.8 * height / rows)
-    boxes = []
-    for index in range(count):
-        center_x = (index % columns + 0.5) * width / columns
-        center_y = (index // columns + 0.5) * height / rows
-        boxes.append((center_x - side / 2, center_y - side / 2, side, side))
-    return boxes
+def _results(lanes: Sequence[_Lane]) -> tuple[CaseResult, ...]:
+    """The case of each lane, with its ratios to others."""
+    turns = {
+        (lane.subject.names, lane.size_wh, lane.count): np.array(lane.turns_ms) for lane in lanes
+    }
+    all_names = list(dict.fromkeys(lane.subject.names for lane in lanes))
+    cases = []
+    for lane in lanes:
+        names = lane.subject.names
+        own = turns[names, lane.size_wh, lane.count]
+        reference = _reference(names, all_names)
+        single = turns.get((names, lane.size_wh, 1))
+        ratios = own / turns[reference, lane.size_wh, lane.count] if reference != names else ()
+        shares = own / (lane.count * single) if lane.count > 1 and single is not None else ()
+        cases.append(
+            CaseResult(
+                subject=names,
+                size_wh=lane.size_wh,
+                targets=lane.count,
+                steps=len(lane.steps_ms),
+                step=Summary.of(lane.steps_ms),
+                parts=_parts(lane.parts_ms),
+                initialize=Summary.of(lane.starts_ms),
+                ratios=tuple(float(ratio) for ratio in ratios),
+                shares=tuple(float(share) for share in shares),
+            )
+        )
+    return tuple(cases)
 
 
-def device_name(device: torch.device) -> str:
-    """The name of the hardware: the GPU's, or the processor's."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+def _parts(times: Sequence[StepTimes]) -> dict[str, Summary]:
+    if not times:
+        return {}
+    return {name: Summary.of([getattr(each, name) for each in times]) for name in STEP_PARTS}
 
 
-def _environment(device: torch.device) -> Environment:
-    return Environment(
-        device=str(device),
-        device_name=device_name(device),
-        cpu_count=os.cpu_count() or 1,
-        torch_threads=torch.get_num_threads(),
-        opencv_threads=cv2.getNumThreads(),
-        load_average=os.getloadavg()[0],
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        opencv=cv2.__version__,
-        numpy=np.__version__,
-        system=platform.platform(),
-    )
+def _reference(subject: SubjectNames, all_names: Sequence[SubjectNames]) -> SubjectNames:
+    """The first subject with the same network, which may be itself; a lone one has the first."""
+    of_network = [names for names in all_names if names.network == subject.network]
+    return of_network[0] if len(of_network) > 1 else all_names[0]
 
 
-def _cpu_name() -> str:
-    """The processor's name as Linux states it."""
-    information = Path("/proc/cpuinfo")
-    if information.is_file():
-        for line in information.read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
+def _quartiles(values: Sequence[float]) -> tuple[float, float, float] | None:
+    if not values:
+        return None
+    first, median, third = (float(value) for value in np.percentile(values, (25, 50, 75)))
+    return first, median, third
+
+
+def _info(subject: Subject) -> SubjectInfo:
+    return SubjectInfo(subject.names, subject.preset, subject.parameters)
