@@ -52,6 +52,13 @@ def test_what_cannot_be_is_left_out_with_the_reason(weights):
     assert report.agreements[0].decisions == 12
 
 
+def test_cutting_on_the_device_needs_one(weights):
+    wanted = [OwnOptions(weights, backend="eager", crop_on_device=here) for here in (False, True)]
+    report = run_benchmark(wanted, **QUICK)
+    assert len(report.subjects) == 1
+    assert report.left_out[0].startswith(f"{weights}, eager, auto, crop on device: ")
+
+
 def test_the_only_one_that_cannot_be_is_an_error(weights):
     with pytest.raises(ValueError, match="int8"):
         run_benchmark([OwnOptions(weights, backend="eager", precision="int8")], **QUICK)

@@ -94,6 +94,7 @@ def _open_own(
         network = network_of(weights, of_weights[0].device)
         for options in of_weights:
             asked = f"{weights}, {options.backend}, {options.precision}"
+            asked += ", crop on device" if options.crop_on_device else ""
             try:
                 subject = options.open(network)
             except (ValueError, ImportError, NotImplementedError) as error:

@@ -97,6 +97,7 @@ class OwnSubject:
         names: SubjectNames | None = None,
         preset: str | None = None,
         parameters: int | None = None,
+        crop_on_device: bool = False,
     ) -> None:
         architecture = getattr(network, "architecture", type(network).__name__)
         self.names = names or SubjectNames(architecture, *_what_runs(network))
@@ -104,7 +105,7 @@ class OwnSubject:
         inner = getattr(network, "network", network)
         weights = inner.parameters() if isinstance(inner, torch.nn.Module) else ()
         self.parameters = parameters or sum(each.numel() for each in weights)
-        self._tracker = SiamMaskTracker(network, config)
+        self._tracker = SiamMaskTracker(network, config, crop_on_device=crop_on_device)
         self.device = self._tracker.device
 
     def start(self, image_bgr: ImageBgr, boxes_xywh: Boxes) -> list[TrackerState]:
@@ -202,6 +203,7 @@ class OwnOptions:
         settings: `NAME=VALUE` that win over the preset's.
         device: of torch, or `auto`.
         backend, precision, threads: as `siammask_ros.backends.prepare_network` has them.
+        crop_on_device: as of `SiamMaskTracker`.
     """
 
     weights: str
@@ -211,6 +213,7 @@ class OwnOptions:
     backend: str = AUTO
     precision: str = AUTO
     threads: int = 0
+    crop_on_device: bool = False
 
     def open(self, network: SiamMask | None = None) -> OwnSubject:
         """The tracker.
@@ -227,12 +230,16 @@ class OwnOptions:
         prepared = prepare_network(
             network, backend=self.backend, precision=self.precision, threads=self.threads
         )
+        backend, precision = _what_runs(prepared)
+        if self.crop_on_device:
+            backend += ", crop on device"
         return OwnSubject(
             prepared,
             TrackerConfig.preset(preset, **parse_settings(self.settings)),
-            names=SubjectNames(weights_name(self.weights), *_what_runs(prepared)),
+            names=SubjectNames(weights_name(self.weights), backend, precision),
             preset=", ".join((preset, *self.settings)),
             parameters=sum(each.numel() for each in network.parameters()),
+            crop_on_device=self.crop_on_device,
         )
 
 

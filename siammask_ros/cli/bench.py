@@ -64,6 +64,10 @@ def bench(  # noqa: PLR0917 - typer calls it by name
         bool,
         typer.Option("--memory/--no-memory", help="Memory, in a process of its own for each row."),
     ] = True,
+    crop_on_device: Annotated[  # noqa: FBT002 - typer calls it by name
+        bool,
+        typer.Option("--crop-on-device", help="Add rows with the image uploaded and cut there."),
+    ] = False,
     against: Annotated[
         Path | None,
         typer.Option(
@@ -157,8 +161,14 @@ def bench(  # noqa: PLR0917 - typer calls it by name
             backend=backend,
             precision=precision,
             threads=threads,
+            crop_on_device=on_device,
         )
-        for name, backend, precision in product(names, parse_list(backends), parse_list(precisions))
+        for name, backend, precision, on_device in product(
+            names,
+            parse_list(backends),
+            parse_list(precisions),
+            (False, True) if crop_on_device else (False,),
+        )
     ]
     others: list[OfficialOptions | NanoOptions] = []
     if against is not None:
