@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from siammask_ros.backends import names, prepare_network
 from siammask_ros.backends.cuda_graphs import prepare_cuda_graphs
+from siammask_ros.backends.cuda_tensorrt import TensorrtNetwork, prepare_tensorrt
 from siammask_ros.backends.device_choice import DeviceChoice, read_choices, region_numbers
 from siammask_ros.backends.device_network import DeviceNetwork
 from siammask_ros.backends.device_step import DeviceStep, StepShape
@@ -391,6 +392,43 @@ def test_nothing_in_the_step_waits_for_the_device(name: str, precision: torch.dt
     if config.masks == "coarse":
         side = 63
     assert packed.shape == (2, 15 * 8 + side**2 * precision.itemsize)
+
+
+# --- Engines
+
+
+@pytest.mark.parametrize("name", ["compact", "refined", "SiamMask++", "three scales"])
+def test_engines_are_built_for_each_shape_and_take_what_the_modules_take(name: str) -> None:
+    """With the exporter that TensorRT's compiler begins with: fixed inputs, plain tuples out."""
+    network, config = small(name)
+    images, boxes = clip_images(2)
+    built: list[list[tuple[int, ...]]] = []
+
+    def export(module: torch.nn.Module, example: tuple[Tensor, ...]) -> Any:
+        built.append([tuple(one.shape) for one in example])
+        assert not any(one.is_inference() for one in example)
+        return torch.export.export(module, example).module()
+
+    capture = Recorded()
+    device = TensorrtNetwork(network, precision="float32", launch=capture, compile_module=export)
+    plain, tracker = SiamMaskTracker(network, config), SiamMaskTracker(device, config)
+    states = plain.initialize_batch([(images[0], box) for box in (boxes * 3)[:3]])
+    for count in (1, 3, 1):
+        some = [(images[1], state) for state in states[:count]]
+        for (_, one), (_, other) in zip(
+            tracker.track_batch(some), plain.track_batch(some), strict=True
+        ):
+            assert_same_result(one, other)
+    assert len(built) == capture.captures * (2 if network.has_refiner else 1)
+    scales = len(config.search_scales)
+    batches = {shapes[0][0] for shapes in built if shapes[0][1:] == (3, 255, 255)}
+    assert batches == {scales, 4 * scales}
+
+
+def test_tensorrt_needs_a_gpu() -> None:
+    network, _ = small("compact")
+    with pytest.raises(ValueError, match="not on cpu"):
+        prepare_tensorrt(network, precision=names.FLOAT16)
 
 
 # --- Making one

@@ -31,12 +31,24 @@ def prepare_cuda_graphs(network: SiamMask, *, precision: str) -> DeviceNetwork:
     Raises:
         ValueError: the network is on another device.
     """
+    return DeviceNetwork(
+        network,
+        backend=names.CUDA_GRAPHS,
+        precision=precision,
+        launch=GraphCapture(cuda_device_of(network)),
+    )
+
+
+def cuda_device_of(network: SiamMask) -> torch.device:
+    """The GPU that a network is on.
+
+    Raises:
+        ValueError: it is on another device.
+    """
     device = next(network.parameters()).device
     if device.type != "cuda":
         raise ValueError(f"CUDA graphs need a network on a CUDA device, not on {device}")
-    return DeviceNetwork(
-        network, backend=names.CUDA_GRAPHS, precision=precision, launch=GraphCapture(device)
-    )
+    return device
 
 
 class GraphCapture:

@@ -100,6 +100,10 @@ class DeviceNetwork(EagerNetwork):
 
     def _buffers_for(self, shape: StepShape, kernels: ExemplarKernels) -> StepBuffers:
         if shape not in self._buffers:
-            step = DeviceStep(self.reduced, shape).to(self.device)
+            step = DeviceStep(self._network_of_a_step(), shape).to(self.device)
             self._buffers[shape] = StepBuffers(step, kernels, self._crops, self._launch)
         return self._buffers[shape]
+
+    def _network_of_a_step(self) -> SiamMask:
+        """What runs in a step of one shape."""
+        return self.reduced
