@@ -1,6 +1,9 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rendered video with exact masks, for tests, the demo and training (numpy and OpenCV only)."""
+"""Rendered video with exact masks, for tests, the demo and training (numpy and OpenCV only).
+
+The 3D world of the robot that follows is in `world`, `follow_world` and what they use.
+"""
 
 from siammask_ros.scenes.compositing import paste, similarity, soft_mask
 from siammask_ros.scenes.motion import Keyframe, KeyframePath
