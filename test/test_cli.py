@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import os
@@ -12,13 +13,14 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from siammask_ros import cli
+from siammask_ros import benchmark, cli
 from siammask_ros.cli.common import with_progress
 from siammask_ros.network import build_network, save_network
 from siammask_ros.results import read_results
@@ -267,6 +269,39 @@ def test_bench_measures_and_compares(tmp_path, weights, capsys):
     assert "| random.pth, eager, float32, 64x64, 1 targets | step p50 ms |" in (
         capsys.readouterr().out
     )
+
+
+def test_bench_hands_the_node_to_ros(tmp_path, capsys, monkeypatch):
+    """With a stand-in for what needs ROS."""
+    asked = []
+
+    def run_node_benchmark(options):
+        asked.append(options)
+        document = benchmark.BenchmarkDocument("node", benchmark.describe_environment(), ())
+        return types.SimpleNamespace(document=document, markdown=f"# {options.backend}\n")
+
+    module = types.ModuleType("siammask_ros.ros.benchmark")
+    module.run_node_benchmark = run_node_benchmark
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(importlib.import_module("siammask_ros.ros"), "benchmark", module, False)
+    options = ["--sizes", "720p,4k", "--targets", "1,3", "--cameras", "1,2,4", "--rate", 20]
+    options += ["--backend", "eager,openvino", "--compressed", "--no-peak", "--seconds", 2]
+    assert run("bench", "--node", *options, "--set", "masks=none", "-o", tmp_path) == 0
+    expected = benchmark.NodeOptions(
+        settings=("masks=none",),
+        backend="eager",
+        sizes=((1280, 720), (3840, 2160)),
+        cameras=(1, 2, 4),
+        targets=(1, 3),
+        rate=20.0,
+        seconds=2.0,
+        compressed=True,
+        peak=False,
+    )
+    assert asked == [expected, dataclasses.replace(expected, backend="openvino")]
+    assert "# openvino" in capsys.readouterr().out
+    assert (tmp_path / "node_1.md").read_text() == "# eager\n"
+    assert benchmark.read_document(tmp_path / "node_2.json").kind == "node"
 
 
 def test_bench_refuses_what_it_cannot_measure(tmp_path, capsys):
