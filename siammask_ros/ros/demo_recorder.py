@@ -31,6 +31,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Empty, Header
 
 from siammask_msgs.msg import Confidence, RotatedBox, RotatedBoxArray
+from siammask_ros.memory import hold_freed_memory
 from siammask_ros.results import ResultRow, write_results
 from siammask_ros.ros.video_camera import END_OF_STREAM, NANOSECONDS, SENT_QOS
 from siammask_ros.sinks import label_image_name
@@ -373,6 +374,7 @@ def _nanoseconds(header: Header) -> int:
 def main(args: list[str] | None = None) -> int:
     """Entry point; Ctrl-C ends the recording and keeps what was received."""
     rclpy.init(args=args)
+    hold_freed_memory()
     node: DemoRecorder | None = None
     try:
         node = DemoRecorder()

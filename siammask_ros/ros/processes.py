@@ -42,6 +42,7 @@ class NodeProcess:
         folder: where the log and the parameter file are written.
         parameters: the node's parameters.
         remaps: topic names, old to new.
+        environment: variables that it has beside ours.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class NodeProcess:
         folder: Path,
         parameters: Mapping[str, object],
         remaps: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
@@ -63,12 +65,18 @@ class NodeProcess:
         with self.log.open("wb") as stream:
             self._process = subprocess.Popen(
                 command,
+                env={**os.environ, **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end the children
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread is running yet
             )
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return self._process.pid
 
     @property
     def status(self) -> int | None:
@@ -143,6 +151,11 @@ def transport_profile() -> Path | None:
     return None
 
 
+def profile_variable() -> str:
+    """The environment variable in which this distribution's Fast DDS looks for a profile."""
+    return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO", "") in OLD_PROFILE_DISTRIBUTIONS]
+
+
 def prepare_environment() -> None:
     """Set what the processes inherit, each only where the user has not set it.
 
@@ -151,8 +164,7 @@ def prepare_environment() -> None:
     """
     profile = transport_profile()
     if profile is not None and not any(name in os.environ for name in PROFILE_VARIABLES):
-        old = os.environ.get("ROS_DISTRO", "") in OLD_PROFILE_DISTRIBUTIONS
-        os.environ[PROFILE_VARIABLES[old]] = str(profile)
+        os.environ[profile_variable()] = str(profile)
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % DOMAINS))
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")

@@ -35,6 +35,7 @@ from std_srvs.srv import Trigger
 
 from siammask_msgs.msg import RotatedBoxArray
 from siammask_ros.bags.reader import is_bag, open_bag
+from siammask_ros.memory import hold_freed_memory
 from siammask_ros.video import open_video
 
 if TYPE_CHECKING:
@@ -361,6 +362,7 @@ def decode_image(message: Image | CompressedImage) -> NDArray[np.uint8]:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable; exit status 0 when all was sent, 1 when it failed."""
     rclpy.init(args=args)
+    hold_freed_memory()
     node: VideoCamera | None = None
     try:
         node = VideoCamera()
