@@ -56,6 +56,13 @@ class EagerNetwork(PreparedNetwork):
         return self.reduced.mask_at(output, rows, columns)
 
 
+def prepare_eager(network: SiamMask, *, precision: str, threads: int) -> PreparedNetwork:
+    """A network in torch as it is; see `PreparedNetwork`."""
+    if precision == names.FLOAT32:
+        return PreparedNetwork(network, backend=names.EAGER, precision=precision, threads=threads)
+    return EagerNetwork(network, precision=precision, threads=threads)
+
+
 def reduced_network(network: SiamMask, dtype: torch.dtype) -> SiamMask:
     """A copy in half precision but for the heads of scores and boxes.
 

@@ -31,17 +31,17 @@ class Backend(NamedTuple):
         return not self.package or find_spec(self.package) is not None
 
 
-EAGER = "eager"
-OPENVINO = "openvino"
-CUDA_GRAPHS = "cuda_graphs"
+EAGER, COMPILED = "eager", "compiled"
+OPENVINO, ONNXRUNTIME = "openvino", "onnxruntime"
+CUDA_GRAPHS, TENSORRT = "cuda_graphs", "tensorrt"
 _ON_CUDA = (FLOAT32, BFLOAT16, FLOAT16)
 KNOWN = {
     EAGER: Backend({CPU: (FLOAT32, BFLOAT16), CUDA: _ON_CUDA}),
-    "compiled": Backend({CPU: (FLOAT32, BFLOAT16), CUDA: _ON_CUDA}),
+    COMPILED: Backend({CPU: (FLOAT32, BFLOAT16)}),
     OPENVINO: Backend({CPU: (FLOAT32, BFLOAT16, INT8)}, "openvino", "openvino"),
-    "onnxruntime": Backend({CPU: (FLOAT32, INT8)}, "onnxruntime", "onnx onnxruntime"),
+    ONNXRUNTIME: Backend({CPU: (FLOAT32, INT8)}, "onnxruntime", "onnx onnxruntime"),
     CUDA_GRAPHS: Backend({CUDA: _ON_CUDA}),
-    "tensorrt": Backend({CUDA: (FLOAT32, FLOAT16)}, "torch_tensorrt", "torch-tensorrt"),
+    TENSORRT: Backend({CUDA: (FLOAT32, FLOAT16)}, "torch_tensorrt", "torch-tensorrt"),
 }
 BACKENDS = (AUTO, *KNOWN)
 
@@ -91,5 +91,8 @@ def chosen_way(backend: str, precision: str, device: str) -> Way:
 
 
 def _usual_backend(precision: str, device: str) -> str:
-    del precision, device
+    if device == CUDA and precision in KNOWN[CUDA_GRAPHS].precisions[CUDA]:
+        return CUDA_GRAPHS
+    if device == CPU and (KNOWN[OPENVINO].is_installed or precision == INT8):
+        return OPENVINO
     return EAGER

@@ -43,7 +43,7 @@ def prepare_network(
     """
     device = next(network.parameters()).device.type
     way = names.chosen_way(backend, precision, device)
-    if threads and way.backend in {names.EAGER, "compiled"}:
+    if threads and way.backend in {names.EAGER, names.COMPILED}:
         torch.set_num_threads(threads)
     fused = fuse_for_inference(network)
     return _made(way, fused, threads or torch.get_num_threads())
@@ -63,18 +63,26 @@ def load_prepared(
     return prepare_network(network, backend=backend, precision=precision, threads=threads)
 
 
+_MAKERS = {
+    names.EAGER: ("eager", "prepare_eager"),
+    names.COMPILED: ("compiled", "CompiledNetwork"),
+    names.OPENVINO: ("openvino", "OpenVinoNetwork"),
+    names.ONNXRUNTIME: ("onnxruntime", "OnnxRuntimeNetwork"),
+}
+"""Module, and what in it makes a network of a fused one, by backends of the CPU."""
+_MAKERS_ON_CUDA = {
+    names.CUDA_GRAPHS: ("cuda_graphs", "prepare_cuda_graphs"),
+    names.TENSORRT: ("cuda_tensorrt", "prepare_tensorrt"),
+}
+
+
 def _made(way: names.Way, fused: SiamMask, threads: int) -> PreparedNetwork:
-    if way.backend == names.CUDA_GRAPHS:
-        return _maker("cuda_graphs", "prepare_cuda_graphs")(fused, precision=way.precision)
-    if way.backend == "tensorrt":
-        return _maker("cuda_tensorrt", "prepare_tensorrt")(fused, precision=way.precision)
+    if way.backend in _MAKERS_ON_CUDA:
+        return _maker(*_MAKERS_ON_CUDA[way.backend])(fused, precision=way.precision)
     if way.precision == names.INT8:
         return _maker("int8", "prepare_int8")(fused, backend=way.backend, threads=threads)
-    if way == (names.EAGER, names.FLOAT32):
-        return PreparedNetwork(fused, backend=way.backend, precision=way.precision, threads=threads)
-    if way.backend == names.EAGER:
-        return _maker("eager", "EagerNetwork")(fused, precision=way.precision, threads=threads)
-    raise NotImplementedError(way)
+    make = _maker(*_MAKERS[way.backend])
+    return make(fused, precision=way.precision, threads=threads)
 
 
 def _maker(module: str, name: str) -> Callable[..., PreparedNetwork]:

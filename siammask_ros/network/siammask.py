@@ -266,6 +266,21 @@ class SiamMask(nn.Module):
         Raises:
             ValueError: if the network has no refiner, or K is not N and no index is given.
         """
+        windows = self.refiner_windows(output, rows, columns, sample_index, cut=cut)
+        assert self.refiner is not None
+        logits: Tensor = self.refiner(*windows)
+        return logits
+
+    def refiner_windows(
+        self,
+        output: SearchOutput,
+        rows: Tensor,
+        columns: Tensor,
+        sample_index: Tensor | None = None,
+        *,
+        cut: CutWindows = extract_windows,
+    ) -> tuple[Tensor, ...]:
+        """What the refiner takes of K chosen responses; see :meth:`refined_mask_at`."""
         if self.refiner is None:
             raise ValueError(f"{self.architecture} has no refiner")
         responses = self._of_masks(output.mask_responses)
@@ -273,11 +288,9 @@ class SiamMask(nn.Module):
         vectors = {}
         if self.refines_coarse_masks:
             vectors["vectors"] = self._coarse_head().at(responses, samples, rows, columns)
-        windows = self.refiner.windows(
+        return self.refiner.windows(
             responses, output.pyramid, samples, rows, columns, cut=cut, **vectors
         )
-        logits: Tensor = self.refiner(*windows)
-        return logits
 
     def mask_at(
         self,

@@ -1,0 +1,125 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO on the CPU: float32, and bfloat16 where the processor multiplies it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from siammask_ros.backends import names
+from siammask_ros.backends.graphs import GraphNetwork, Part, Runners, parts_of, traced
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from siammask_ros.network import SiamMask
+
+_HINTS = {names.FLOAT32: "f32", names.BFLOAT16: "bf16", names.INT8: "f32"}
+"""Precision of what is not quantised."""
+
+
+class Models(NamedTuple):
+    """Models of OpenVINO (`openvino.Model`) for one patch, patches as (1, 255, 255, 3)."""
+
+    search: Any
+    refine: Any
+    """None in a network without a refiner."""
+
+
+class OpenVinoNetwork(GraphNetwork):
+    """A network in OpenVINO.
+
+    Args:
+        network: fused, in float32, on the CPU.
+        precision: float32 or bfloat16; int8 for models that are quantised.
+        threads: how many it uses; they are bound to no core, and sleep between calls.
+        models: what is run; by default made of the network.
+    """
+
+    def __init__(
+        self, network: SiamMask, *, precision: str, threads: int, models: Models | None = None
+    ) -> None:
+        models = models or models_of(network)
+        search = _Compiled(models.search, precision, threads)
+        refine = None if models.refine is None else _Compiled(models.refine, precision, threads)
+        super().__init__(
+            network,
+            Runners(_InChannelsLast(search), refine),
+            backend=names.OPENVINO,
+            precision=precision,
+            threads=threads,
+        )
+
+
+class _Compiled:
+    """A model that is ready to run."""
+
+    def __init__(self, model: Any, precision: str, threads: int) -> None:  # noqa: ANN401
+        import openvino  # noqa: PLC0415 - an extra
+
+        options = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+            "ENABLE_CPU_PINNING": False,  # the camera's thread, or another process, may be there
+            "CACHE_DIR": "",
+        }
+        self._tensor = openvino.Tensor
+        self._request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+
+    def __call__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        held = [self._tensor(_array(tensor), shared_memory=True) for tensor in outputs]
+        for index, tensor in enumerate(held):
+            self._request.set_output_tensor(index, tensor)
+        arrays = [_array(tensor) for tensor in inputs]
+        self._request.infer(arrays, share_inputs=True, share_outputs=True)
+
+
+class _InChannelsLast:
+    """Gives the patch as it lies in memory: the tracker's are images, channels last."""
+
+    def __init__(self, run: _Compiled) -> None:
+        self._run = run
+
+    def __call__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        patch, *kernels = inputs
+        self._run([patch.permute(0, 2, 3, 1), *kernels], outputs)  # (1, 3, S, S) -> (1, S, S, 3)
+
+
+def models_of(network: SiamMask) -> Models:
+    """OpenVINO's models of a network's parts, in float32.
+
+    Args:
+        network: fused, in float32, on the CPU.
+    """
+    parts = parts_of(network)
+    search = _with_patch_in_channels_last(_converted(parts.search))
+    return Models(search, None if parts.refine is None else _converted(parts.refine))
+
+
+def _converted(part: Part) -> Any:  # noqa: ANN401
+    import openvino  # noqa: PLC0415 - an extra
+
+    model = openvino.convert_model(traced(part), example_input=part.example)
+    shapes = zip(model.inputs, part.example, strict=True)
+    model.reshape({given: list(tensor.shape) for given, tensor in shapes})
+    return model
+
+
+def _with_patch_in_channels_last(model: Any) -> Any:  # noqa: ANN401
+    from openvino import Layout, preprocess  # noqa: PLC0415 - an extra
+
+    steps = preprocess.PrePostProcessor(model)
+    steps.input(0).tensor().set_layout(Layout("NHWC"))
+    steps.input(0).model().set_layout(Layout("NCHW"))
+    return steps.build()
+
+
+def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
+    """The tensor's numbers, copied only if they do not lie in order."""
+    array: npt.NDArray[np.float32] = tensor.contiguous().numpy()
+    return array
