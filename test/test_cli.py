@@ -34,6 +34,7 @@ COMMANDS = [
     ["select"],
     ["eval"],
     ["eval", "davis"],
+    ["eval", "agreement"],
     ["eval", "youtube-vos"],
     ["eval", "representation"],
     ["eval", "scenarios"],

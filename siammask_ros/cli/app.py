@@ -12,6 +12,7 @@ import typer
 from siammask_ros.cli import weights
 from siammask_ros.cli.bench import bench
 from siammask_ros.cli.common import EXIT_FAILED, EXIT_INTERRUPTED, complain, package_version
+from siammask_ros.cli.evaluate_agreement import evaluate_agreement
 from siammask_ros.cli.evaluate_davis import evaluate_davis
 from siammask_ros.cli.evaluate_representation import evaluate_representation
 from siammask_ros.cli.evaluate_scenarios import evaluate_scenarios
@@ -104,6 +105,11 @@ _offer(
     evaluate_app,
     evaluate_davis,
     "eval davis DAVIS --split val --weights compact --output report",
+)
+_offer(
+    evaluate_app,
+    evaluate_agreement,
+    "eval agreement DAVIS --sequences bear,bus --backend openvino --precision bfloat16",
 )
 _offer(
     evaluate_app,
