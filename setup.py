@@ -47,6 +47,10 @@ setup(
         *shared_files(Path("launch")),
     ],
     install_requires=["setuptools"],
+    extras_require={
+        "openvino": ["openvino>=2025.0,<2027"],
+        "onnx": ["onnx>=1.16,<2", "onnxruntime>=1.18,<2"],
+    },
     zip_safe=False,
     entry_points={
         "console_scripts": [

@@ -180,7 +180,7 @@ WHEELS = {"cv2": "opencv-python", "yaml": "PyYAML"}
 # Where a checkout may lie, though texts and tests name the same folders as examples.
 EXAMPLE_FOLDERS = {"/", "/data", "/home", "/opt", "/usr"}
 # Not in rosdep for every distribution, so imported only where they are used.
-OPTIONAL = {"onnx", "onnxruntime", "pandas", "torch_tensorrt"}
+OPTIONAL = {"onnx", "onnxruntime", "openvino", "pandas", "torch_tensorrt"}
 """Not required at all: what needs one of them says so."""
 LAZY_ONLY = {"av", "rosbags"} | OPTIONAL
 

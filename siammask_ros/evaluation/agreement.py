@@ -128,8 +128,8 @@ def agreement_markdown(name: str, agreement: Agreement) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         (
             f"| {name} | {len(agreement.steps)} | {agreement.same_anchors:.2%} | "
-            f"{agreement.mask_iou():.4f} | {agreement.mask_iou(1):.4f} | {agreement.mask_iou(0):.4f} | "
-            f"+-{agreement.confidence_change:.4f} |"
+            f"{agreement.mask_iou():.4f} | {agreement.mask_iou(1):.4f} | "
+            f"{agreement.mask_iou(0):.4f} | +-{agreement.confidence_change:.4f} |"
         ),
     ]
     other = [step for step in agreement.steps if not step.same_anchor]
