@@ -8,6 +8,7 @@ All of it runs on the CPU here but the capture itself.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from siammask_ros.backends import names, prepare_network
-from siammask_ros.backends.cuda_graphs import prepare_cuda_graphs
+from siammask_ros.backends.cuda_graphs import GraphCapture, prepare_cuda_graphs
 from siammask_ros.backends.cuda_tensorrt import TensorrtNetwork, prepare_tensorrt
 from siammask_ros.backends.device_choice import DeviceChoice, read_choices, region_numbers
 from siammask_ros.backends.device_network import DeviceNetwork
@@ -392,6 +393,76 @@ def test_nothing_in_the_step_waits_for_the_device(name: str, precision: torch.dt
     if config.masks == "coarse":
         side = 63
     assert packed.shape == (2, 15 * 8 + side**2 * precision.itemsize)
+
+
+def test_a_capture_warms_up_on_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of calls, with CUDA's part played by a list."""
+    calls: list[str] = []
+    current = ["main"]
+
+    class Stream:
+        def __init__(self, *_: Any) -> None:
+            self.name = "own"
+
+        def wait_stream(self, other: Any) -> None:
+            calls.append(f"{self.name} waits for {other.name}")
+
+        def synchronize(self) -> None:
+            calls.append("wait")
+
+    class Graph:
+        def replay(self) -> None:
+            calls.append("replay")
+
+    @contextmanager
+    def on_stream(stream: Any) -> Any:
+        current[0] = stream.name
+        yield
+        current[0] = "main"
+
+    @contextmanager
+    def capturing(graph: Any, *, pool: Any, stream: Any, capture_error_mode: str) -> Any:
+        assert isinstance(graph, Graph)
+        assert pool == "pool"
+        assert capture_error_mode == "thread_local"  # the node's other threads go on
+        with on_stream(stream):
+            calls.append("begin")
+            yield
+            calls.append("end")
+
+    main = Stream()
+    main.name = "main"
+    for name, value in {
+        "Stream": Stream,
+        "CUDAGraph": Graph,
+        "stream": on_stream,
+        "graph": capturing,
+        "current_stream": lambda: main,
+        "device": lambda _device: nullcontext(),
+        "graph_pool_handle": lambda: "pool",
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+
+    def step() -> Tensor:
+        assert torch.backends.cudnn.benchmark
+        calls.append(f"step on {current[0]}")
+        return results
+
+    results = torch.zeros(1)
+    replay = GraphCapture(torch.device("cuda"))(step)
+    assert not torch.backends.cudnn.benchmark
+    assert calls == [
+        "own waits for main",
+        *["step on own"] * 3,
+        "wait",
+        "begin",
+        "step on own",
+        "end",
+        "main waits for own",
+    ]
+    calls.clear()
+    assert replay() is results
+    assert calls == ["replay"]
 
 
 # --- Engines

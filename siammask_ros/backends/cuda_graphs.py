@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,10 +15,12 @@ from siammask_ros.backends import names
 from siammask_ros.backends.device_network import DeviceNetwork
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from siammask_ros.network import SiamMask
 
+_CAPTURING = threading.Lock()
+"""CUDA allows one capture at a time in a process."""
 _WARM_UP_STEPS = 3
 """cuDNN tries its ways in the first; PyTorch's guide takes three before a capture."""
 
@@ -67,26 +71,18 @@ class GraphCapture:
 
         Other threads may use the device meanwhile: only this thread's calls are restricted.
         """
-        with torch.cuda.device(self._device):
+        with _CAPTURING, torch.cuda.device(self._device), _tuned_convolutions():
             own = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
             own.wait_stream(torch.cuda.current_stream())
-            cudnn = torch.backends.cudnn
-            tuned = cudnn.flags(
-                enabled=True,
-                benchmark=True,
-                deterministic=cudnn.deterministic,
-                allow_tf32=cudnn.allow_tf32,
-            )
-            with tuned:
-                with torch.cuda.stream(own):
-                    for _ in range(_WARM_UP_STEPS):
-                        step()
-                own.synchronize()
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(
-                    graph, pool=self._pool, stream=own, capture_error_mode="thread_local"
-                ):
-                    results = step()
+            with torch.cuda.stream(own):
+                for _ in range(_WARM_UP_STEPS):
+                    step()
+            own.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=own, capture_error_mode="thread_local"
+            ):
+                results = step()
             torch.cuda.current_stream().wait_stream(own)
 
         def replay() -> Tensor:
@@ -94,3 +90,15 @@ class GraphCapture:
             return results
 
         return replay
+
+
+@contextmanager
+def _tuned_convolutions() -> Iterator[None]:
+    """Let cuDNN try which way is fastest for the shapes that are run now."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark
+    cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
