@@ -10,6 +10,7 @@ the place of the choice (paper, section 3.3).
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar, cast
 
@@ -37,6 +38,7 @@ from siammask_ros.masks import (
 )
 from siammask_ros.network import ExemplarKernels, SearchOutput, checked_device
 from siammask_ros.presets import PRESETS
+from siammask_ros.threads import in_threads
 from siammask_ros.tracker_config import TrackerConfig
 from siammask_ros.tracker_state import RunnerUp, TrackerState, TrackResult
 
@@ -62,6 +64,9 @@ LARGEST_BATCH = 16
 ResNet-50 with refinement takes 42 MB a patch besides its weights, so 16 of them 0.7 GB, and on a
 CPU as long a patch with 8 as with 1 (0.27 s, one thread of a Xeon).
 """
+
+MOST_THREADS = 8
+"""Threads that crop and paste beside a GPU."""
 
 _Target = TypeVar("_Target")
 
@@ -269,18 +274,27 @@ class SiamMaskTracker:
             state if state.image_size_wh == size_wh else self._moved_to_image(state, size_wh)
             for (_, state), size_wh in zip(targets, sizes, strict=True)
         ]
-        regions = [
-            self._search_region(image_bgr, state, scale)
+        wanted = [
+            (image_bgr, state, scale)
             for (image_bgr, _), state in zip(targets, states, strict=True)
             for scale in self.config.search_scales
         ]
+        threads = self._threads
+        regions = in_threads(lambda each: self._search_region(*each), wanted, threads)
         self._mark("crop")
         scales = len(self.config.search_scales)  # the regions of a target stay together
         regions_a_pass = max(self.largest_batch // scales, 1) * scales
         found = [pair for some in _portions(regions, regions_a_pass) for pair in self._found(some)]
-        finished = [self._finish(choice, mask_probability) for choice, mask_probability in found]
+        finished = in_threads(lambda each: self._finish(*each), found, threads)
         self._mark("paste")
         return finished
+
+    @property
+    def _threads(self) -> int:
+        """Threads that cut and paste: torch's, or all cores where a GPU runs the network."""
+        if self.device.type == "cpu":
+            return torch.get_num_threads()
+        return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
     def _mark(self, part: StepPart) -> None:
         """A part of the step ends here, after the device has done what it was given."""
@@ -373,7 +387,7 @@ class SiamMaskTracker:
         return tensor.permute(0, 3, 1, 2)  # (N, 3, S, S)
 
     def _search_region(
-        self, image_bgr: ImageBgr, state: TrackerState, scale: float = 1.0
+        self, image_bgr: ImageBgr, state: TrackerState, scale: float
     ) -> SearchRegion:
         config = self.config
         context_side = config.context_side(state.size_wh) * scale

@@ -68,10 +68,12 @@ ARROWS = {
     "tracker_config": {"anchors", "crop", "geometry", "masks", "presets"},
     "tracker_state": {"anchors", "crop", "geometry", "masks", "network"},
     "step_clock": set(),
+    "threads": set(),
     "choice": {"anchors", "crop", "geometry", "network", "tracker_config", "tracker_state"},
     "tracker": {
         *("anchors", "choice", "crop", "geometry", "masks"),
-        *("network", "presets", "step_clock", "tracker_config", "tracker_state"),
+        *("network", "presets", "step_clock", "threads", "tracker_config"),
+        "tracker_state",
     },
     "longterm_config": {"geometry"},
     "search": {"appearance", "longterm_config", "tracker_state"},
