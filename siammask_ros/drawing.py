@@ -267,12 +267,18 @@ def _tint_mask(canvas: Image, item: OverlayItem) -> None:
     mask = np.ascontiguousarray(mask[y : y + height, x : x + width])
     colour = target_colour(item.target_id)
     region = canvas[top + y : top + y + height, left + x : left + x + width]
-    tinted = cv2.addWeighted(region, 1.0 - tint, np.full_like(region, colour), tint, 0.0)
-    np.copyto(region, cv2.copyTo(tinted, mask, region.copy()))
+    outline = cv2.copyTo(cv2.LUT(region, _tinted_levels(colour, tint)), mask, region.copy())
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outline = np.ascontiguousarray(region)
     cv2.drawContours(outline, contours, -1, colour, 1, cv2.LINE_AA)
     np.copyto(region, outline)
+
+
+@lru_cache(maxsize=512)
+def _tinted_levels(colour: Colour, tint: float) -> Image:
+    """(1, 256, 3): what each level of each channel becomes under a tint."""
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
+    tinted = cv2.addWeighted(levels, 1.0 - tint, np.full_like(levels, colour), tint, 0.0)
+    return np.asarray(tinted, np.uint8)
 
 
 def _draw_box(canvas: Image, item: OverlayItem, thickness: int) -> None:
