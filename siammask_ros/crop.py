@@ -12,6 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from siammask_ros.reduced_images import ReducedImage
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,9 +55,13 @@ class CropTransform:
 def validate_image_bgr(image_bgr: object) -> tuple[int, int]:
     """Check that an array is a colour image of at least one pixel and return (width, height).
 
+    A `ReducedImage` passes for an array.
+
     Raises:
         ValueError: not an array, not uint8, not of shape (H, W, 3), or empty.
     """
+    if isinstance(image_bgr, ReducedImage):
+        return image_bgr.size_wh
     if not isinstance(image_bgr, np.ndarray):
         kind = type(image_bgr).__name__
         raise ValueError(f"image must be a numpy array, got {kind}")
@@ -69,8 +75,10 @@ def validate_image_bgr(image_bgr: object) -> tuple[int, int]:
     return width, height
 
 
-def channel_mean(image_bgr: ImageBgr) -> PaddingBgr:
+def channel_mean(image_bgr: ImageBgr | ReducedImage) -> PaddingBgr:
     """Mean of each channel, truncated to whole numbers: the colour of pixels outside the image."""
+    if isinstance(image_bgr, ReducedImage):
+        image_bgr = image_bgr.pixels_bgr
     pixels = image_bgr.shape[0] * image_bgr.shape[1]
     # Not cv2.mean: it multiplies by 1 / pixels, and 3 may become 2.9999999999999996.
     blue, green, red = (int(total) // pixels for total in cv2.sumElems(image_bgr)[:BGR_CHANNELS])
@@ -100,7 +108,7 @@ def round_half_up(value: float) -> int:
 
 
 def crop_square(
-    image_bgr: ImageBgr,
+    image_bgr: ImageBgr | ReducedImage,
     center_xy: Sequence[float],
     side: float,
     out_size: int,
@@ -116,6 +124,8 @@ def crop_square(
     pixel above and to the left of the centre, and shrinking does not smooth. With `filter="area"`
     the window is centred exactly (pixel (out_size - 1) / 2 of the patch is `center_xy`), `side`
     may be any positive number, and shrinking averages first.
+
+    A `ReducedImage` is cut with the same geometry; what is shrunk is always averaged then.
 
     Args:
         image_bgr: (H, W, 3) uint8.
@@ -136,7 +146,11 @@ def crop_square(
     if not (math.isfinite(side) and side > 0 and out_size > 0):
         raise ValueError(f"crop side and output size must be positive, got {side}, {out_size}")
     if filter == "area":
-        return _crop_antialiased(image_bgr, center_xy, side, out_size, padding_bgr)
+        scale = side / out_size
+        half_patch = (out_size - 1) / 2
+        left, top = (center - half_patch * scale for center in center_xy)
+        transform = CropTransform((left, top), scale)
+        return _crop_antialiased(image_bgr, transform, side, out_size, padding_bgr), transform
     if filter != "bilinear":
         raise ValueError(f"crop filter must be 'bilinear' or 'area', got {filter!r}")
     if rounding not in ("half_even", "half_up"):
@@ -146,15 +160,18 @@ def crop_square(
     whole_side = int(side)
     round_origin = round_half_even if rounding == "half_even" else round_half_up
     left, top = (round_origin(center - (whole_side + 1) / 2) for center in center_xy)
+    scale = whole_side / out_size
+    shift = (scale - 1) / 2  # the resize aligns the edges of the outer pixels, not their centres
+    transform = CropTransform((left + shift, top + shift), scale)
+    if isinstance(image_bgr, ReducedImage):
+        return _crop_antialiased(image_bgr, transform, side, out_size, padding_bgr), transform
     window = _padded_window(image_bgr, (left, top), (whole_side, whole_side), padding_bgr)
     if whole_side == out_size:
         window = window.copy()  # never a view of the image
     else:
         resized = cv2.resize(window, (out_size, out_size), interpolation=cv2.INTER_LINEAR)
         window = np.asarray(resized, dtype=np.uint8)
-    scale = whole_side / out_size
-    shift = (scale - 1) / 2  # the resize aligns the edges of the outer pixels, not their centres
-    return window, CropTransform((left + shift, top + shift), scale)
+    return window, transform
 
 
 def _padded_window(
@@ -186,22 +203,23 @@ def _padded_window(
 
 
 def _crop_antialiased(
-    image_bgr: ImageBgr,
-    center_xy: Sequence[float],
+    image_bgr: ImageBgr | ReducedImage,
+    transform: CropTransform,
     side: float,
     out_size: int,
     padding_bgr: Sequence[int],
-) -> tuple[ImageBgr, CropTransform]:
+) -> ImageBgr:
     """Average blocks of 2^n pixels so that less than a factor of two is left, then sample."""
-    scale = side / out_size
-    half_patch = (out_size - 1) / 2
-    left, top = (center - half_patch * scale for center in center_xy)
-    transform = CropTransform((left, top), scale)
+    if isinstance(image_bgr, ReducedImage):
+        left, top = image_bgr.to_reduced(transform.origin_xy)
+        transform = CropTransform((left, top), transform.scale / image_bgr.reduction)
+        side, image_bgr = side / image_bgr.reduction, image_bgr.pixels_bgr
+    (left, top), scale = transform.origin_xy, transform.scale
     block = 2 ** max(0, int(math.log2(scale))) if scale > 1 else 1
     image_height, image_width = image_bgr.shape[:2]
     origin_xy, blocks_wh = _covering_blocks((left, top), side, block, (image_width, image_height))
     if min(blocks_wh) <= 0:
-        return np.full((out_size, out_size, 3), padding_bgr, dtype=np.uint8), transform
+        return np.full((out_size, out_size, 3), padding_bgr, dtype=np.uint8)
     size_wh = (blocks_wh[0] * block, blocks_wh[1] * block)
     region = _padded_window(image_bgr, origin_xy, size_wh, padding_bgr)
     if block > 1:
@@ -220,7 +238,7 @@ def _crop_antialiased(
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=tuple(float(value) for value in padding_bgr),
     )
-    return np.asarray(patch, dtype=np.uint8), transform
+    return np.asarray(patch, dtype=np.uint8)
 
 
 def _covering_blocks(

@@ -16,8 +16,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from siammask_ros.clicks import Click, clicked_pixel, grow_box
 from siammask_ros.frames import MILLISECONDS_PER_SECOND, Frame, FrameBuffer, ImageBgr
@@ -39,6 +40,7 @@ from siammask_ros.longterm import (
 )
 from siammask_ros.longterm import BatchTracker as StepTracker
 from siammask_ros.longterm_config import LongTermConfig
+from siammask_ros.reduced_images import ReducibleJpeg
 from siammask_ros.step_clock import StepClock, StepTimes
 from siammask_ros.target_status import TargetStatus
 from siammask_ros.tracked import TargetEntry
@@ -77,6 +79,9 @@ class BatchTracker(Protocol):
 
     def places(self, target: Target) -> tuple[Box, Box | None]:
         """Where a LOST target was last seen, and where it may be."""
+
+    def patch_scales(self, target: Target) -> list[float]:
+        """Image pixels a pixel of the patches in which a target is searched for."""
 
     def confirm(self, target: Target) -> Target:
         """An UNCERTAIN target that a detector sees."""
@@ -383,6 +388,7 @@ class TrackingEngine:
         header: object,
         decode: Callable[[], ImageBgr],
         data_bytes: int,
+        reducible: ReducibleJpeg | None = None,
     ) -> bool:
         """Hand in a camera's next frame (see `Frame`); returns at once.
 
@@ -399,6 +405,7 @@ class TrackingEngine:
                 header=header,
                 decode=decode,
                 data_bytes=data_bytes,
+                reducible=reducible,
             )
             camera.next_sequence += 1
             camera.counters.received += 1
@@ -633,7 +640,7 @@ class TrackingEngine:
             self._take_hint(camera, hint)
         began = time.perf_counter()
         for camera, frame in list(turn.frames.items()):
-            if not self._is_usable(camera, frame):
+            if not self._is_usable(camera, frame, turn.targets[camera]):
                 del turn.frames[camera]
         decoded = time.perf_counter()
         self._start_targets(turn)
@@ -653,14 +660,21 @@ class TrackingEngine:
             entries = [target.entry(frame) for target in current]
             self._on_result(camera.name, frame, entries, timings)
 
-    def _is_usable(self, camera: _Camera, frame: Frame) -> bool:
+    def _is_usable(self, camera: _Camera, frame: Frame, targets: Sequence[_TrackedTarget]) -> bool:
         try:
-            frame.size_wh  # noqa: B018  decodes
+            frame.image_for(self._patch_scales(frame, targets))  # decodes
         except ValueError as error:
             camera.counters.unusable += 1
             self._on_error(camera.name, error)
             return False
         return True
+
+    def _patch_scales(self, frame: Frame, targets: Iterable[_TrackedTarget]) -> list[float]:
+        """Image pixels a pixel of each patch that targets need of a frame."""
+        if frame.reducible is None:
+            return []
+        states = [target.state for target in targets if target.state is not None]
+        return [scale for state in states for scale in self.tracker.patch_scales(state)]
 
     def _start_targets(self, turn: _Turn) -> None:
         if not turn.starts:
@@ -676,15 +690,17 @@ class TrackingEngine:
 
     def _step_targets(self, turn: _Turn) -> None:
         """Each target on its next frame, all in one forward pass."""
-        jobs = []
+        jobs: list[tuple[_TrackedTarget, Frame]] = []
         for targets in turn.targets.values():
             for target in targets:
                 frame = target.next_frame(skip=not self.options.every_frame)
-                if frame is not None and frame.is_decodable:
+                if frame is not None:
                     jobs.append((target, frame))
+        images = self._decoded(jobs)
+        jobs = [(target, frame) for target, frame in jobs if frame in images]
         if not jobs:
             return
-        results = self.tracker.step([(frame.image_bgr, target.started) for target, frame in jobs])
+        results = self.tracker.step([(images[frame], target.started) for target, frame in jobs])
         for (target, frame), (state, result) in zip(jobs, results, strict=True):
             target.note(frame, state, result)
 
@@ -692,6 +708,18 @@ class TrackingEngine:
         """Where the time of this turn's steps went."""
         clock: StepClock | None = getattr(self.tracker.tracker, "clock", None)
         return StepTimes() if clock is None else clock.take()
+
+    def _decoded(self, jobs: Sequence[tuple[_TrackedTarget, Frame]]) -> dict[Frame, ImageBgr]:
+        """The images of frames, as far as their targets need them; without those that are bad."""
+        targets_of: dict[Frame, list[_TrackedTarget]] = {}
+        for target, frame in jobs:
+            targets_of.setdefault(frame, []).append(target)
+        images = {}
+        for frame, targets in targets_of.items():
+            with suppress(ValueError):  # was told when the frame came
+                image = frame.image_for(self._patch_scales(frame, targets))
+                images[frame] = cast("ImageBgr", image)  # patches are cut out of either
+        return images
 
     def _take_hint(self, camera: _Camera, hint: _Hint) -> None:
         try:

@@ -8,10 +8,12 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from siammask_ros.reduced_images import ReducedImage, ReducibleJpeg, largest_reduction
 
 ImageBgr = NDArray[np.uint8]
 
@@ -29,6 +31,7 @@ class Frame:
         data_bytes: size of the message's data.
         arrival_s: when it arrived, by `time.perf_counter`.
         decode_ms: what decoding took, 0 before it happened.
+        reducible: the data, where less than the whole image may be decoded.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Frame:
         header: object,
         decode: Callable[[], ImageBgr],
         data_bytes: int = 0,
+        reducible: ReducibleJpeg | None = None,
     ) -> None:
         self.sequence = sequence
         self.stamp_ns = stamp_ns
@@ -46,6 +50,8 @@ class Frame:
         self.data_bytes = data_bytes
         self.arrival_s = time.perf_counter()
         self.decode_ms = 0.0
+        self.reducible = reducible
+        self._reduced: ReducedImage | None = None
         self._decode: Callable[[], ImageBgr] | None = decode
         self._image: ImageBgr | None = None
         self._error: ValueError | None = None
@@ -66,17 +72,37 @@ class Frame:
             assert self._image is not None
             return self._image
 
+    def image_for(self, scales: Iterable[float]) -> ImageBgr | ReducedImage:
+        """The image as it is needed by patches of so many image pixels a pixel.
+
+        Raises:
+            ValueError: the data cannot be decoded.
+        """
+        with self._lock:
+            reduction = largest_reduction(scales)
+            if self.reducible is not None and self._image is None and reduction > 1:
+                if self._error is not None:
+                    raise self._error
+                if self._reduced is None or self._reduced.reduction > reduction:
+                    self._reduced = self._decoded_reduced(self.reducible, reduction)
+                return self._reduced
+        return self.image_bgr
+
     @property
     def size_wh(self) -> tuple[int, int]:
         """Width and height in pixels."""
+        if self.reducible is not None:
+            return self.reducible.size_wh
         height, width = self.image_bgr.shape[:2]
         return width, height
 
     @property
     def held_bytes(self) -> int:
         """Memory that the frame takes: its message's, or that of the decoded pixels."""
-        image = self._image
-        return self.data_bytes if image is None else max(self.data_bytes, image.nbytes)
+        image, reduced = self._image, self._reduced
+        if image is None:
+            return self.data_bytes + (reduced.pixels_bgr.nbytes if reduced else 0)
+        return max(self.data_bytes, image.nbytes)
 
     @property
     def is_decodable(self) -> bool:
@@ -86,6 +112,16 @@ class Frame:
         except ValueError:
             return False
 
+    def _decoded_reduced(self, data: ReducibleJpeg, reduction: int) -> ReducedImage:
+        began = time.perf_counter()
+        try:
+            return data.decode(reduction)
+        except ValueError as error:
+            self._error = error
+            raise
+        finally:
+            self.decode_ms += (time.perf_counter() - began) * MILLISECONDS_PER_SECOND
+
     def _run_decoder(self, decode: Callable[[], ImageBgr]) -> None:
         began = time.perf_counter()
         try:
@@ -93,7 +129,7 @@ class Frame:
         except ValueError as error:
             self._error = error
         self._decode = None  # lets go of the compressed data
-        self.decode_ms = (time.perf_counter() - began) * MILLISECONDS_PER_SECOND
+        self.decode_ms += (time.perf_counter() - began) * MILLISECONDS_PER_SECOND
 
 
 class FrameBuffer:

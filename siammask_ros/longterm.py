@@ -85,6 +85,9 @@ class BatchTracker(Protocol):
     ) -> list[tuple[TrackerState, TrackResult]]:
         """New states and results, in one forward pass."""
 
+    def patch_scale(self, state: TrackerState) -> float:
+        """Image pixels a pixel of the next search patch."""
+
 
 class Sighting(NamedTuple):
     """What is seen of a target in a box that somebody else points to."""
@@ -192,6 +195,15 @@ class LongTermTracker:
             for (image_bgr, target, _), answer in zip(places, answers, strict=True)
         ]
         return [Sighting(find.state, find.result.box, find.evidence) for find in finds]
+
+    def patch_scales(self, target: Target) -> list[float]:
+        """Image pixels a pixel of the patches in which a target is searched for."""
+        states = [
+            target.tracker_state,
+            *(rival.tracker_state for rival in target.rivals),
+            *(candidate.state for candidate in target.candidates),
+        ]
+        return [self.tracker.patch_scale(state) for state in states]
 
     def restart(self, target: Target, state: TrackerState, *, at_once: bool) -> Target:
         """A LOST target where it was seen: TRACKING at once, or after it is confirmed."""

@@ -345,6 +345,12 @@ class SiamMaskTracker:
         probabilities: FloatMask = torch.sigmoid(logits).float().cpu().numpy()  # (N, M, M)
         return list(probabilities)
 
+    def patch_scale(self, state: TrackerState) -> float:
+        """Image pixels a pixel of the next search patch; of several scales, the smallest."""
+        config = self.config
+        side = config.context_side(state.size_wh) * min(config.search_scales)
+        return side / config.exemplar_size
+
     def _initial_center(self, box: Box) -> tuple[float, float]:
         if self.config.initial_center == "official":
             return box.center_xy

@@ -7,10 +7,12 @@ from __future__ import annotations
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 
 from siammask_ros.frames import Frame, FrameBuffer, format_stamp
+from siammask_ros.reduced_images import ReducibleJpeg
 
 SECOND = 1_000_000_000
 
@@ -116,3 +118,50 @@ def test_frame_that_cannot_be_decoded_says_so_each_time():
 
 def test_format_of_a_stamp():
     assert format_stamp(12 * SECOND + 5) == "12.000000005"
+
+
+class TestReduced:
+    """A JPEG of which no more is decoded than its targets need."""
+
+    def frame(self, data=None):
+        image = np.full((48, 64, 3), 90, np.uint8)
+        data = cv2.imencode(".jpg", image)[1].tobytes() if data is None else data
+        return Frame(
+            sequence=0, stamp_ns=0, header=None, decode=lambda: self.decode(data),
+            data_bytes=len(data), reducible=ReducibleJpeg(data, (64, 48)),
+        )  # fmt: skip
+
+    def decode(self, data):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError("broken")
+        return image
+
+    def test_no_more_is_decoded_than_is_needed(self):
+        frame = self.frame()
+        assert frame.size_wh == (64, 48)
+        assert frame.held_bytes == frame.data_bytes
+        coarse = frame.image_for([9.0])
+        assert coarse.reduction == 8
+        assert frame.held_bytes == frame.data_bytes + 6 * 8 * 3
+        finer = frame.image_for([9.0, 2.5])
+        assert finer.reduction == 2
+        assert frame.image_for([9.0]) is finer  # all targets of a frame share one image
+        assert frame.decode_ms > 0
+
+    def test_the_whole_image_is_there_where_it_is_needed(self):
+        frame = self.frame()
+        assert frame.image_for([1.5]).shape == (48, 64, 3)
+        assert frame.image_for([9.0]) is frame.image_bgr  # what is there is finer
+
+    def test_damage_is_told_each_time(self):
+        frame = self.frame(b"\xff\xd8 no jpeg")
+        for scales in ([9.0], [9.0], [1.0]):
+            with pytest.raises(ValueError, match=r"cannot be decoded|broken"):
+                frame.image_for(scales)
+        assert not frame.is_decodable
+
+    def test_other_frames_are_decoded_as_ever(self):
+        image = np.zeros((4, 6, 3), np.uint8)
+        frame = Frame(sequence=0, stamp_ns=0, header=None, decode=lambda: image)
+        assert frame.image_for([9.0]) is image

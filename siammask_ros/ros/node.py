@@ -29,6 +29,7 @@ from siammask_ros.engine import (
     TrackingEngine,
 )
 from siammask_ros.frames import Frame
+from siammask_ros.reduced_images import ReducibleJpeg
 from siammask_ros.ros.camera_info import NOT_USED, CameraInfoSource, camera_info_topic
 from siammask_ros.ros.detections import HintSource, detections_message, read_detections
 from siammask_ros.ros.diagnostics import (
@@ -252,8 +253,17 @@ class SiamMaskNode(LifecycleNode):
             header=message.header,
             decode=decode,
             data_bytes=len(message.data),
+            reducible=self._reducible(camera, message),
         ):
             self._warn(self._sources[camera].topic, "time jumped back, older images are forgotten")
+
+    def _reducible(self, camera: str, message: Image | CompressedImage) -> ReducibleJpeg | None:
+        """What may be decoded at less than its size: nobody looks at the image itself."""
+        if not self.settings.reduced_decode or isinstance(message, Image):
+            return None
+        if self._outputs[camera].draws_overlay(self.settings):
+            return None
+        return ReducibleJpeg.of(message.data)
 
     def _on_result(
         self, camera: str, frame: Frame, entries: list[TargetEntry], timings: Timings

@@ -103,7 +103,7 @@ class CameraOutputs:
             self._mask.publish(self._mask_image.message(header, entries, size_wh))
         if settings.publish_label_image and self._is_wanted(self._label_image):
             self._label_image.publish(self._labels.message(header, entries, size_wh))
-        if settings.publish_overlay and self._is_wanted(self._overlay):
+        if self.draws_overlay(settings):
             self._publish_overlay(frame, entries, settings.overlay_scale)
         places = self._places.update(entries, size_wh)
         if settings.publish_markers and self._is_wanted(self._markers):
@@ -122,6 +122,10 @@ class CameraOutputs:
         boxes = messages.rotated_box_array(header, entries, timings, _milliseconds_since(began))
         self._rotated_boxes.publish(boxes)
         return _milliseconds_since(began)
+
+    def draws_overlay(self, settings: Settings) -> bool:
+        """Someone looks at the overlay."""
+        return settings.publish_overlay and self._is_wanted(self._overlay)
 
     @property
     def wants_sight(self) -> bool:

@@ -81,6 +81,12 @@ class Settings(ParameterTable):
         "raw reads image, compressed reads image/compressed.",
         choices=("raw", "compressed"),
     )
+    reduced_decode: bool = parameter(
+        False,
+        "Decode a compressed JPEG at a half, a quarter or an eighth of its size where no target is "
+        "small enough to need more, and nobody looks at the overlay.",
+        changes=_LIVE,
+    )
     processing: str = parameter(
         "realtime",
         "realtime takes the newest frame and drops what it has no time for; every_frame takes "
