@@ -229,7 +229,10 @@ class FollowerNode(LifecycleNode):
                 f"frame {message.camera_frame!r} or in base_frame {self.settings.base_frame!r}"
             )
         return sighting._replace(
-            bearing=math.atan2(y, x), position_xy=(x, y), velocity_xy=(speed_x, speed_y)
+            bearing=math.atan2(y, x),
+            position_xy=(x, y),
+            velocity_xy=(speed_x, speed_y),
+            is_relative=self.settings.velocity_of == "relative",
         )
 
     def _tick(self) -> None:

@@ -58,6 +58,12 @@ class FollowerSettings(ParameterTable):
     camera_yaw: float = parameter(
         0.0, "Turn of the camera in radians, positive to the left.", between=(-3.1416, 3.1416)
     )
+    velocity_of: str = parameter(
+        "relative",
+        "What the targets' velocities are against: the moving camera (relative), or the ground, as "
+        "the localizer gives them with a fixed frame.",
+        choices=("relative", "ground"),
+    )
     target_id: int = parameter(
         0,
         "Target to follow; 0: the one with the lowest id, as long as there is one.",

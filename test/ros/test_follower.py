@@ -220,6 +220,17 @@ def test_targets_in_another_frame_are_not_followed(make):
     assert operator.is_reason(Reason.NO_TARGET)()
 
 
+@pytest.mark.parametrize(("velocity_of", "own"), [("relative", 0.0), ("ground", 0.6)])
+def test_velocities_against_the_ground_are_the_targets_own(make, velocity_of, own):
+    """A target that stays in its place, seen from a base that has learned to keep up with it."""
+    _, operator = make(velocity_of=velocity_of)
+    operator.enable()
+    target = pose(position=(0.0, 0.0, 1.5))
+    target.velocity.twist.linear.z = 0.6 if velocity_of == "ground" else 0.0
+    operator.keep_saying(target, until=lambda: len(operator.states) > 150)
+    assert operator.states[-1].command.linear.x == pytest.approx(own, abs=0.05)
+
+
 def test_which_target(make):
     node, operator = make()
     operator.enable()
