@@ -118,6 +118,17 @@ class Sight:
         pixels: FloatArray = (full - np.asarray(self.offset_xy) - (binning - 1) / 2) / binning
         return pixels
 
+    def sees_like(self, other: Sight) -> bool:
+        """Both see the same in the same pixels."""
+        return (
+            np.allclose(self.matrix, other.matrix)
+            and self.is_fisheye == other.is_fisheye
+            and np.array_equal(np.trim_zeros(self.distortion, "b"),
+                               np.trim_zeros(other.distortion, "b"))
+            and self.offset_xy == other.offset_xy
+            and self.binning_xy == other.binning_xy
+        )  # fmt: skip
+
     @property
     def is_bent(self) -> bool:
         """Straight lines are not straight in the image."""

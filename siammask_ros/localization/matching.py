@@ -106,6 +106,20 @@ class FrameMatcher(Generic[Boxes, Labels, Depth]):
         self._depths[stamp_ns] = depth
         self._trim(self._depths, stamp_ns)
 
+    def boxes_at(self, stamp_ns: int) -> Boxes:
+        """Boxes that wait.
+
+        Raises:
+            KeyError: there are none of that stamp.
+        """
+        boxes: Boxes = self._boxes[stamp_ns].boxes
+        return boxes
+
+    @property
+    def is_waiting(self) -> bool:
+        """There are boxes that have not been given out."""
+        return bool(self._boxes)
+
     def clear(self) -> None:
         """Forget all messages."""
         self._boxes.clear()

@@ -70,7 +70,7 @@ class CameraInfoSource:
 
     def sight(self, image_size_wh: tuple[int, int], field_of_view_deg: float) -> Sight:
         """Of images of this size; the guess as long as no calibration of theirs can be used."""
-        found = self._calibration(image_size_wh)
+        found = self.calibration(image_size_wh)
         if isinstance(found, Sight):
             return found
         return guessed_sight(image_size_wh, field_of_view_deg)
@@ -83,7 +83,7 @@ class CameraInfoSource:
             return f"none on {self.topic}"
         if image_size_wh is None:
             return self.topic
-        found = self._calibration(image_size_wh)
+        found = self.calibration(image_size_wh)
         if isinstance(found, Sight):
             return f"{self.topic}, rectified" if self._rectified else self.topic
         return f"{NOT_USED}: {found}"
@@ -96,13 +96,21 @@ class CameraInfoSource:
 
     def _receive(self, message: CameraInfo) -> None:
         size_wh = image_size_of(message)
+        held = self._latest.get(size_wh)
+        if held is not None and _same_camera(held, message):
+            return  # what was made of it stays good
         latest = dict(self._latest)  # another thread reads it
         latest.pop(size_wh, None)
         while len(latest) >= SIZES_KEPT:
             del latest[next(iter(latest))]
         self._latest = {**latest, size_wh: message}
 
-    def _calibration(self, image_size_wh: tuple[int, int]) -> Sight | str:
+    @property
+    def sizes_wh(self) -> list[tuple[int, int]]:
+        """The sizes of images that calibrations have come for."""
+        return list(self._latest)
+
+    def calibration(self, image_size_wh: tuple[int, int]) -> Sight | str:
         """What is known of images of this size, or why nothing is."""
         latest = self._latest
         info = latest.get(image_size_wh)
@@ -121,3 +129,12 @@ class CameraInfoSource:
                 known = (info, f"{self.topic}: {error}")
             self._known = known
         return known[1]
+
+
+def _same_camera(first: CameraInfo, second: CameraInfo) -> bool:
+    """Whether two messages, of the same size, say the same but for their headers."""
+    numbers = ("d", "k", "r", "p")
+    plain = ("distortion_model", "binning_x", "binning_y", "roi", "width", "height")
+    return all(getattr(first, name) == getattr(second, name) for name in plain) and all(
+        list(getattr(first, name)) == list(getattr(second, name)) for name in numbers
+    )

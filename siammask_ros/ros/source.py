@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The image subscription of one camera: quality of service, and why nothing arrives."""
+"""A subscription of images or of what goes with them: its quality, and why nothing arrives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PublisherOffer:
 
 
 class ImageSource:
-    """Subscribes to one camera's images and keeps an eye on what its publishers offer."""
+    """Subscribes to one topic of images and keeps an eye on what its publishers offer."""
 
     def __init__(
         self,
@@ -54,13 +54,27 @@ class ImageSource:
         topic: str,
         settings: Settings,
         on_message: Callable[[Any], None],
+        *,
+        message_type: type | None = None,
+        what: str = "image",
     ) -> None:
-        """Subscribe to `topic`, or with that transport to `topic/compressed`, remapped."""
+        """Subscribe to `topic`, or with that transport to `topic/compressed`, remapped.
+
+        Args:
+            node: subscribes.
+            topic: of images.
+            settings: transport, quality of service and how long silence may be.
+            on_message: takes each message.
+            message_type: of messages that are no images.
+            what: the messages in words, one of them.
+        """
         self._node = node
         self._settings = settings
         self._on_message = on_message
+        self._what = what
         compressed = settings.image_transport == "compressed"
-        self._message_type: type = CompressedImage if compressed else Image
+        image_type = CompressedImage if compressed else Image
+        self._message_type: type = message_type or image_type
         self._type_name = f"sensor_msgs/msg/{self._message_type.__name__}"
         self._topic = (
             compressed_topic(node, topic) if compressed else node.resolve_topic_name(topic)
@@ -117,6 +131,7 @@ class ImageSource:
             reliable_requested=self._reliability is ReliabilityPolicy.RELIABLE,
             seconds=self._settings.silence_seconds,
             incompatible_policy=self.incompatible_policy,
+            what=self._what,
         )
 
     def destroy(self) -> None:
@@ -162,7 +177,7 @@ class ImageSource:
     def _note_lost(self, event: Any) -> None:
         self.lost = int(event.total_count)
         self._node.get_logger().warning(
-            f"{self._topic}: the middleware lost {event.total_count_change} images "
+            f"{self._topic}: the middleware lost {event.total_count_change} messages "
             f"({event.total_count} in all)",
             throttle_duration_sec=5.0,
         )
@@ -205,16 +220,18 @@ def explain_silence(
     reliable_requested: bool,
     seconds: float,
     incompatible_policy: str = "",
+    what: str = "image",
 ) -> str:
     """The likely reason why a topic has brought no image for `seconds`, for the user to read."""
-    since = f"no image for more than {seconds:g} s"
+    since = f"no {what} for more than {seconds:g} s"
     if not offers:
         return f"{since}: nobody publishes it; check the name and the remapping of the topic"
     names = ", ".join(offer.node_name for offer in offers)
     of_type = [offer for offer in offers if offer.type_name == type_name]
     if not of_type:
         types = ", ".join(sorted({offer.type_name for offer in offers}))
-        return f"{since}: {names} publishes {types}, not {type_name}; check image_transport"
+        advice = "; check image_transport" if what == "image" else ""
+        return f"{since}: {names} publishes {types}, not {type_name}{advice}"
     if reliable_requested and not any(offer.reliable for offer in of_type):
         return (
             f"{since}: incompatible quality of service: {names} offers best effort, "
@@ -224,6 +241,6 @@ def explain_silence(
         return f"{since}: incompatible quality of service of {names}: {incompatible_policy}"
     return (
         f"{since}: its publisher {names} is matched, so it sends nothing or the transport loses "
-        f"its images: start it with FASTDDS_DEFAULT_PROFILES_FILE (Humble, Jazzy: "
+        f"its messages: start it with FASTDDS_DEFAULT_PROFILES_FILE (Humble, Jazzy: "
         f"FASTRTPS_DEFAULT_PROFILES_FILE) set to {TRANSPORT_PROFILE} of this package"
     )
