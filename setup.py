@@ -55,6 +55,7 @@ setup(
     entry_points={
         "console_scripts": [
             f"tracker_node = {NAME}.ros.node:main",
+            f"localizer_node = {NAME}.ros.localizer:main",
             f"follower_node = {NAME}.ros.follower:main",
             f"siammask = {NAME}.cli:main",
             f"video_camera = {NAME}.ros.video_camera:main",

@@ -173,6 +173,9 @@ class ParameterTable(NamedTuple):
 
 PARAMETERS = {
     "parameters": ParameterTable("parameters", "Settings", "tracker.yaml"),
+    "localizer-parameters": ParameterTable(
+        "localizer_parameters", "LocalizerSettings", "localizer.yaml"
+    ),
     "follower-parameters": ParameterTable(
         "follower_parameters", "FollowerSettings", "follower.yaml"
     ),
@@ -319,6 +322,7 @@ def generators():
         **{block: partial(parameters_table, settings_of(block)) for block in PARAMETERS},
         "launch-arguments": lambda: launch_table(launch_arguments()),
         "replay-launch-arguments": lambda: launch_table(replay_launch_arguments()),
+        "localizer-launch-arguments": lambda: launch_table(launch_arguments("localizer")),
         "following-launch-arguments": lambda: launch_table(launch_arguments("following")),
         "nav2-launch-arguments": lambda: launch_table(launch_arguments("nav2_following")),
         "video-camera-parameters": lambda: options_table("video_camera"),
@@ -631,8 +635,8 @@ def check_node(module, words):
     if name == "demo":
         assert {word for word in words if word.startswith("--")} <= demo_options()
         return
-    if name in {"node", "follower_node"}:
-        block = "parameters" if name == "node" else "follower-parameters"
+    if name == "node" or name.endswith("_node"):
+        block = f"{name.removesuffix('_node')}-parameters" if name != "node" else "parameters"
         known = set(settings_of(block).rules()) | {"use_sim_time"}
     else:
         known = {option[0] for option in node_options(name)}
@@ -716,7 +720,8 @@ def test_yaml_names_parameters_of_the_node():
             if isinstance(entry, dict) and "ros__parameters" in entry:
                 seen += 1
                 node = next(name for name, value in values.items() if value is entry)
-                block = "follower-parameters" if "follower" in node else "parameters"
+                words = ("localizer", "follower")
+                block = next((f"{w}-parameters" for w in words if w in node), "parameters")
                 settings_of(block)(
                     **{
                         name: tuple(value) if isinstance(value, list) else value

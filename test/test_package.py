@@ -40,6 +40,7 @@ LIBRARY = {
 }
 EXECUTABLES = (
     "tracker_node",
+    "localizer_node",
     "follower_node",
     "siammask",
     "video_camera",

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from siammask_ros.localization.depth import DEPTH_UNIT, DepthLimits
@@ -16,7 +15,7 @@ from siammask_ros.ros.parameter_table import Changes, ParameterTable, parameter
 from siammask_ros.ros.parameters import AUTO
 
 _LIVE = Changes.ANY_TIME
-_ANGLE = (-math.pi, math.pi)
+_ANGLE = (-3.1416, 3.1416)
 _DEFAULTS = LocalizerConfig()
 
 
@@ -141,6 +140,12 @@ class LocalizerSettings(ParameterTable):
         changes=_LIVE,
         between=(-100.0, 1000.0),
     )
+    camera_roll: float = parameter(
+        0.0,
+        "The camera on its base: radians about its axis, clockwise as seen from behind.",
+        changes=_LIVE,
+        between=_ANGLE,
+    )
     camera_pitch: float = parameter(
         0.0,
         "The camera on its base: radians down from level.",
@@ -259,7 +264,12 @@ class LocalizerSettings(ParameterTable):
     def camera_on_base(self) -> RigidTransform:
         """From the optical frame to the base."""
         return camera_on_base(
-            self.camera_x, self.camera_y, self.camera_z, self.camera_pitch, self.camera_yaw
+            self.camera_x,
+            self.camera_y,
+            self.camera_z,
+            self.camera_pitch,
+            self.camera_yaw,
+            self.camera_roll,
         )
 
     @property

@@ -14,6 +14,7 @@ import ament_index_python.packages
 import pytest
 
 from siammask_ros.ros.follower_parameters import FollowerSettings
+from siammask_ros.ros.localizer_parameters import LocalizerSettings
 from siammask_ros.ros.parameters import Settings
 
 REPOSITORY = Path(__file__).parents[2]
@@ -312,12 +313,48 @@ def test_every_argument_of_replay_is_declared(replay_file, launch_file):
     assert {name for name, _, _ in launch_file.ARGUMENTS} <= declared
 
 
-@pytest.mark.parametrize("name", ["following", "nav2_following"])
+@pytest.mark.parametrize("name", ["localizer", "following", "nav2_following"])
 def test_every_argument_of_following_is_declared(doubles, name):
     file = load(REPOSITORY / "launch" / f"{name}.launch.py")
     description = file.generate_launch_description()
     declared = {action.args[0]: action.default_value for action in description.args[0][:-1]}
     assert declared == {name: default for name, default, _ in file.ARGUMENTS}
+
+
+def test_the_localizer_is_started_with_what_is_given(doubles):
+    file = load(REPOSITORY / "launch" / "localizer.launch.py")
+    plain = started(file)["Node"]
+    assert (plain.executable, plain.name) == ("localizer_node", "target_localizer")
+    assert plain.parameters == [str(REPOSITORY / "config" / "localizer.yaml"), {"autostart": True}]
+    assert plain.remappings == [
+        ("rotated_boxes", "/siammask_tracker/rotated_boxes"),
+        ("label_image", "/siammask_tracker/label_image"),
+        ("camera_info", "camera_info"),
+    ]
+    node = started(
+        file, tracker="/robot/siammask_tracker/left/", depth="/depth", depth_camera_info="/info",
+        odometry="/odom", fixed_frame="odom", fixed_frame_from="odometry", camera_z="0.4",
+        ground_plane="true", publish_tf="True", params_file="own.yaml", namespace="robot",
+    )["Node"]  # fmt: skip
+    assert node.parameters[1:] == [
+        "own.yaml",
+        {
+            "fixed_frame": "odom", "fixed_frame_from": "odometry", "camera_z": 0.4,
+            "ground_plane": True, "publish_tf": True, "autostart": True, "depth_source": "image",
+        },
+    ]  # fmt: skip
+    assert set(node.parameters[2]) <= LocalizerSettings.rules().keys()
+    assert node.remappings[0] == ("rotated_boxes", "/robot/siammask_tracker/left/rotated_boxes")
+    assert node.remappings[3:] == [
+        ("depth/image", "/depth"), ("depth/camera_info", "/info"), ("odometry", "/odom"),
+    ]  # fmt: skip
+    assert started(file, points="/p")["Node"].parameters[1]["depth_source"] == "points"
+    assert started(file, ground_plane="true")["Node"].parameters[1]["depth_source"] == "none"
+    with pytest.raises(ValueError, match="depth and points: give one of them"):
+        started(file, points="/p", depth="/d")
+    with pytest.raises(ValueError, match="publish_tf:=maybe: must be true or false"):
+        started(file, publish_tf="maybe")
+    assert "SetEnvironmentVariable" in started(file)
 
 
 def test_the_follower_is_started_with_what_is_given(doubles):

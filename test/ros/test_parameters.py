@@ -1,6 +1,6 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameter table, and config/tracker.yaml against it."""
+"""The tables of parameters, and the files of defaults against them."""
 
 from __future__ import annotations
 
@@ -12,22 +12,29 @@ import pytest
 import yaml
 
 from siammask_ros.longterm import LongTermConfig
+from siammask_ros.ros.follower_parameters import FollowerSettings
+from siammask_ros.ros.localizer_parameters import LocalizerSettings
 from siammask_ros.ros.parameter_table import Changes, typed_value
 from siammask_ros.ros.parameters import Settings
 
-CONFIG = Path(__file__).parents[2] / "config" / "tracker.yaml"
+CONFIG = Path(__file__).parents[2] / "config"
+TABLES = {
+    "tracker": Settings, "localizer": LocalizerSettings, "follower": FollowerSettings,
+}  # fmt: skip
 
 
-def test_the_file_of_defaults_is_the_table():
-    values = yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"]
-    table = {entry.name: entry.default for entry in fields(Settings)}
-    assert {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()} == table
-    for name, value in values.items():
-        assert isinstance(value, list if isinstance(table[name], tuple) else type(table[name]))
+@pytest.mark.parametrize("name", TABLES)
+def test_the_file_of_defaults_is_the_table(name):
+    values = yaml.safe_load((CONFIG / f"{name}.yaml").read_text())["/**"]["ros__parameters"]
+    table = {entry.name: entry.default for entry in fields(TABLES[name])}
+    assert {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()} == table
+    for key, value in values.items():
+        assert isinstance(value, list if isinstance(table[key], tuple) else type(table[key]))
 
 
-def test_every_parameter_is_described():
-    for name, rule in Settings.rules().items():
+@pytest.mark.parametrize("table", TABLES.values())
+def test_every_parameter_is_described(table):
+    for name, rule in table.rules().items():
         assert rule.description.endswith("."), name
 
 

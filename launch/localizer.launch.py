@@ -1,0 +1,135 @@
+# Copyright 2026 The siammask_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Start the localizer, which says where a tracker's targets are.
+
+ros2 launch siammask_ros localizer.launch.py \
+    depth:=/camera/aligned_depth_to_color/image_raw camera_info:=/camera/color/camera_info
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+
+NODE_NAME = "target_localizer"
+SHARE = Path(get_package_share_directory("siammask_ros"))
+
+DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+
+ARGUMENTS = (
+    (
+        "tracker",
+        "/siammask_tracker",
+        "the tracker's node; of several cameras, with the camera's name",
+    ),
+    ("camera_info", "camera_info", "topic of the calibration of the tracker's images"),
+    ("depth", "", "topic of the depth image that is registered to them"),
+    ("depth_camera_info", "", "topic of the depth image's own calibration, where it has another"),
+    ("points", "", "topic of a point cloud, in place of a depth image"),
+    ("odometry", "", "topic of odometry, for fixed_frame_from odometry"),
+    ("fixed_frame", "", "frame in which motion is smoothed"),
+    ("fixed_frame_from", "", "tf or odometry"),
+    ("ground_plane", "", "true: without depth, from camera_z and camera_pitch"),
+    ("camera_z", "", "metres of the camera above the ground"),
+    ("camera_pitch", "", "radians that the camera looks down"),
+    ("publish_tf", "", "true: frames target_ID on /tf"),
+    ("params_file", "", "YAML file of parameters, read after config/localizer.yaml"),
+    ("namespace", "", "namespace of the node"),
+    ("use_sim_time", "", "true: take the time from /clock"),
+    ("autostart", "true", "true: configure and activate; false: leave it to a lifecycle manager"),
+    ("log_level", "info", "debug, info, warn, error or fatal"),
+)
+"""Name, default, description. An empty value leaves the parameter to the YAML files."""
+
+KINDS = {
+    "fixed_frame": str,
+    "fixed_frame_from": str,
+    "ground_plane": lambda text: is_true("ground_plane", text),
+    "camera_z": float,
+    "camera_pitch": float,
+    "publish_tf": lambda text: is_true("publish_tf", text),
+    "use_sim_time": lambda text: is_true("use_sim_time", text),
+    "autostart": lambda text: is_true("autostart", text),
+}
+"""The arguments that are parameters, and what makes their values of texts."""
+
+TOPICS = {
+    "camera_info": "camera_info",
+    "depth": "depth/image",
+    "depth_camera_info": "depth/camera_info",
+    "points": "points",
+    "odometry": "odometry",
+}
+"""The arguments that are topics, and their names in the node."""
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Declare the arguments; the rest needs their values."""
+    declared = [
+        DeclareLaunchArgument(name, default_value=default, description=description)
+        for name, default, description in ARGUMENTS
+    ]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """Build the node from the values of the arguments."""
+    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    parameter_files = [str(SHARE / "config" / "localizer.yaml")]
+    if values["params_file"]:
+        parameter_files.append(values["params_file"])
+    given = {name: kind(values[name]) for name, kind in KINDS.items() if values[name]}
+    if source := depth_source(values):
+        given["depth_source"] = source
+    tracker = values["tracker"].rstrip("/")
+    remappings = [(name, f"{tracker}/{name}") for name in ("rotated_boxes", "label_image")]
+    remappings += [
+        (name, values[argument]) for argument, name in TOPICS.items() if values[argument]
+    ]
+    node = Node(
+        package="siammask_ros",
+        executable="localizer_node",
+        name=NODE_NAME,
+        namespace=values["namespace"],
+        parameters=[*parameter_files, given],
+        remappings=remappings,
+        ros_arguments=["--log-level", values["log_level"]],
+        output="screen",
+        emulate_tty=True,
+    )
+    return [*transport_profile(), node]
+
+
+def depth_source(values: dict[str, str]) -> str:
+    """Read what is given; nothing leaves it to the YAML files, unless the ground is enough."""
+    if values["depth"] and values["points"]:
+        raise ValueError("depth and points: give one of them")
+    if values["depth"]:
+        return "image"
+    if values["points"]:
+        return "points"
+    only_ground = values["ground_plane"] and is_true("ground_plane", values["ground_plane"])
+    return "none" if only_ground and not values["params_file"] else ""
+
+
+def transport_profile() -> list[SetEnvironmentVariable]:
+    """Give images a transport that does not lose them, unless the user has chosen one."""
+    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
+        return []
+    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
+    name = PROFILE_VARIABLES[1 if old else 0]
+    return [SetEnvironmentVariable(name, str(SHARE / "config" / "fastdds.xml"))]
+
+
+def is_true(name: str, text: str) -> bool:
+    """Read a switch; anything but true or false is an error."""
+    if text.lower() not in ("true", "false"):
+        raise ValueError(f"{name}:={text}: must be true or false")
+    return text.lower() == "true"
