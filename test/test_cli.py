@@ -279,7 +279,9 @@ def test_bench_hands_the_node_to_ros(tmp_path, capsys, monkeypatch):
     def run_node_benchmark(options):
         asked.append(options)
         document = benchmark.BenchmarkDocument("node", benchmark.describe_environment(), ())
-        return types.SimpleNamespace(document=document, markdown=f"# {options.backend}\n")
+        return types.SimpleNamespace(
+            document=document, markdown=f"# {options.backend}\n", charts={}
+        )
 
     module = types.ModuleType("siammask_ros.ros.benchmark")
     module.run_node_benchmark = run_node_benchmark

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from siammask_ros.benchmark.document import BenchmarkDocument
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,7 @@ class NodeReport(Protocol):
     @property
     def markdown(self) -> str:
         """The same for people."""
+
+    @property
+    def charts(self) -> dict[str, Figure]:
+        """Charts by the names of their files."""

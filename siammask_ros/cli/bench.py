@@ -198,6 +198,7 @@ def _say_node(asked: list[NodeOptions], output: Path | None) -> None:
     """Measure the node in each way that is asked for, print and write what comes of it."""
     from siammask_ros.benchmark import write_document
     from siammask_ros.files import write_whole
+    from siammask_ros.plots import write_chart
     from siammask_ros.ros import benchmark as node_benchmark
 
     for number, options in enumerate(asked, 1):
@@ -209,5 +210,6 @@ def _say_node(asked: list[NodeOptions], output: Path | None) -> None:
                 [
                     write_whole(output / f"{name}.md", report.markdown),
                     write_document(output / f"{name}.json", report.document),
+                    *(write_chart(output / f"{name}_{end}", c) for end, c in report.charts.items()),
                 ]
             )

@@ -22,13 +22,12 @@ from siammask_ros.benchmark import (
     CaseEntry,
     Summary,
     describe_environment,
-    environment_text,
     target_boxes,
 )
-from siammask_ros.files import markdown_table
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.benchmark_camera import NS_PER_MS
 from siammask_ros.ros.benchmark_node import TRACE_VARIABLE, TraceEntry, read_trace
+from siammask_ros.ros.benchmark_report import MOST_DROPPED, node_charts, node_markdown
 from siammask_ros.ros.benchmark_rig import IMAGE_DEPTH, RESULT_DEPTH, BenchmarkError, Rig
 from siammask_ros.ros.parameters import Settings
 from siammask_ros.ros.processes import prepare_environment
@@ -36,13 +35,13 @@ from siammask_ros.ros.processes import prepare_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from matplotlib.figure import Figure
+
     from siammask_ros.benchmark import NodeOptions
     from siammask_ros.ros.benchmark_camera import Sent
     from siammask_ros.ros.processes import NodeProcess
 
 NODE = "/siammask_tracker"
-MOST_DROPPED = 0.05
-"""Share of images without an answer at which a rate is too high, as in ros2_benchmark."""
 RESOLUTION = 0.05
 """The peak rate is known to this share."""
 MOST_TRIALS = 8
@@ -51,11 +50,6 @@ WARM_UP_HZ = 10.0
 KILOBYTES_PER_MEGABYTE = 1e3
 RESET_PEAK = "5"
 """What makes Linux forget the most memory that a process has had (proc(5), clear_refs)."""
-SPLIT = (
-    *("camera", "transport in", "queue", "decode", "crop", "upload", "network", "choice", "mask"),
-    *("paste", "inference", "publish", "transport out"),
-)
-"""Columns of the table of parts; the parts of the inference stand before it."""
 
 
 @dataclass(frozen=True)
@@ -118,10 +112,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What was measured, as data and to read."""
+    """What was measured: as data, to read, and as charts by the names of their files."""
 
     document: BenchmarkDocument
     markdown: str
+    charts: dict[str, Figure]
 
 
 def find_peak(passes: Callable[[float], bool], estimate_hz: float) -> float:
@@ -173,7 +168,7 @@ def run_node_benchmark(
     }
     environment = describe_environment(_torch_device(options.device))
     document = BenchmarkDocument("node", environment, tuple(cases), settings)
-    return NodeReport(document, node_markdown(document))
+    return NodeReport(document, node_markdown(document), node_charts(document))
 
 
 def node_parameters(options: NodeOptions) -> dict[str, object]:
@@ -239,6 +234,8 @@ class _NodeBench:
                 size = f"{size_wh[0]}x{size_wh[1]}"
                 case = {
                     "network": options.weights,
+                    "backend": options.backend,
+                    "precision": options.precision,
                     "image": size,
                     "cameras": len(self._cameras),
                     "targets": targets,
@@ -372,60 +369,6 @@ def reset_peak_memory(process: NodeProcess) -> None:
         Path(f"/proc/{process.pid}/clear_refs").write_text(RESET_PEAK, encoding="utf-8")
     except OSError:
         return
-
-
-def node_markdown(document: BenchmarkDocument) -> str:
-    """A report to read: rates and latency, then the parts of the latency."""
-    rate_hz = document.settings["rate_hz"]
-    whole = markdown_table(
-        (
-            *("image", "cameras", "targets", "peak Hz a camera", "dropped", "latency p50 ms"),
-            *("p90", "p99", "the node's own p50", "RSS MB", "most MB"),
-        ),
-        [
-            (
-                *_case_cells(case),
-                _cell(case.numbers.get("peak_hz")),
-                f"{100 * case.numbers['dropped']:.1f} %",
-                *(f"{value:.1f}" for value in case.times_ms["total"][1:4]),
-                f"{case.times_ms['own'].p50:.2f}",
-                f"{case.numbers['rss_mb']:.0f}",
-                f"{case.numbers['peak_rss_mb']:.0f}",
-            )
-            for case in document.cases
-        ],
-    )
-    names = [name for name in SPLIT if any(name in case.times_ms for case in document.cases)]
-    parts = markdown_table(
-        ("image", "cameras", "targets", *names),
-        [
-            (
-                *_case_cells(case),
-                *(
-                    f"{case.times_ms[name].p50:.2f}" if name in case.times_ms else "-"
-                    for name in names
-                ),
-            )
-            for case in document.cases
-        ],
-    )
-    return (
-        f"# The node, {document.settings['parameters']['weights']}\n\n"
-        f"{environment_text(document.environment)}\n\n"
-        f"Camera, node and consumer in processes of their own, {document.settings['transport']} "
-        f"images, masks subscribed. Latency and drops at {rate_hz:g} images a second and camera; "
-        f"peak: the highest rate with under {100 * MOST_DROPPED:g} % of any camera's images "
-        f"unanswered.\n\n{whole}\nMedian of each part in ms; camera: the call of publish, which "
-        f"is part of transport in:\n\n{parts}"
-    )
-
-
-def _case_cells(case: CaseEntry) -> tuple[str, str, str]:
-    return str(case.case["image"]), str(case.case["cameras"]), str(case.case["targets"])
-
-
-def _cell(number: float | None) -> str:
-    return "-" if number is None else f"{number:.1f}"
 
 
 def _torch_device(wish: str) -> Any:

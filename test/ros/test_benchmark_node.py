@@ -9,7 +9,13 @@ import json
 import numpy as np
 import pytest
 
-from siammask_ros.benchmark import NodeOptions
+from siammask_ros.benchmark import (
+    BenchmarkDocument,
+    CaseEntry,
+    NodeOptions,
+    Summary,
+    describe_environment,
+)
 from siammask_ros.ros import benchmark
 from siammask_ros.ros.benchmark import Latency, Trial, find_peak, node_parameters
 from siammask_ros.ros.benchmark_camera import (
@@ -22,6 +28,7 @@ from siammask_ros.ros.benchmark_camera import (
     to_text,
 )
 from siammask_ros.ros.benchmark_node import TraceEntry, read_trace
+from siammask_ros.ros.benchmark_report import node_charts, node_markdown
 from siammask_ros.ros.benchmark_rig import BenchmarkError, Rig
 from siammask_ros.ros.images import decode_image
 from siammask_ros.step_clock import StepTimes
@@ -110,7 +117,8 @@ def test_settings_are_the_nodes_parameters():
     )
     assert (parameters["masks"], parameters["most_rivals"], parameters["threads"]) == ("none", 0, 2)
     assert parameters["image_transport"] == "compressed"
-    assert "preset" not in parameters
+    assert not {"preset", "backend"} & set(parameters)
+    assert node_parameters(NodeOptions(backend="eager"))["backend"] == "eager"
     with pytest.raises(ValueError, match="the node has no parameter mask_size"):
         node_parameters(NodeOptions(settings=("mask_size=3",)))
 
@@ -127,7 +135,8 @@ def test_a_short_run(weights, monkeypatch):
     assert report.document.kind == "node"
     for targets, case in zip((1, 2), report.document.cases, strict=True):
         assert case.case == {
-            "network": weights, "image": "160x120", "cameras": 2, "targets": targets,
+            "network": weights, "backend": "auto", "precision": "auto", "image": "160x120",
+            "cameras": 2, "targets": targets,
         }  # fmt: skip
         assert case.numbers["sent_hz"] == pytest.approx(5.0, rel=0.5)
         assert 0.0 <= case.numbers["dropped"] < 1.0
@@ -138,6 +147,35 @@ def test_a_short_run(weights, monkeypatch):
         assert sum(whole) == pytest.approx(times["total"].mean)
         assert times["publish"].mean <= times["own"].mean
     assert "| 160x120 | 2 | 2 |" in report.markdown
+
+
+def document(*cameras):
+    """A document with two sizes; the node answers 24 images a second, however many cameras."""
+    cases = [
+        CaseEntry(
+            {"network": "n", "image": image, "cameras": count, "targets": 1},
+            {name: Summary.of([10.0 * count]) for name in ("total", "own", "inference")},
+            {"peak_hz": 24.0 / count, "dropped": 0.0, "rss_mb": 400.0, "peak_rss_mb": 420.0},
+        )
+        for count in cameras
+        for image in ("640x480", "1280x720")
+    ]
+    settings = {"rate_hz": 15.0, "transport": "raw", "parameters": {"weights": "n"}}
+    return BenchmarkDocument("node", describe_environment(), tuple(cases), settings)
+
+
+def test_growth_with_cameras_is_told_and_drawn():
+    report = document(1, 2, 4)
+    text = node_markdown(report)
+    assert "| 1280x720, 1 targets a camera | 24.0 | 24.0 | 24.0 |" in text
+    assert "| 1280x720, 1 targets a camera | 10.0 | 20.0 | 40.0 |" in text
+    assert "| 640x480 | 4 | 1 | 6.0 | 0.0 % | 40.0 | 40.0 | 40.0 | 40.00 | 400 | 420 |" in text
+    charts = node_charts(report)
+    assert set(charts) == {"peak_by_cameras.png", "latency_by_cameras.png"}
+    lines = charts["latency_by_cameras.png"].axes[0].lines
+    assert [list(line.get_xdata()) for line in lines[:1]] == [[1, 2, 4]]
+    assert [list(line.get_ydata()) for line in lines[:1]] == [[10.0, 20.0, 40.0]]
+    assert node_charts(document(2)) == {}
 
 
 def test_a_process_that_fails_is_named(tmp_path):
