@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -26,6 +26,8 @@ from siammask_ros.backends.device_network import DeviceNetwork
 from siammask_ros.backends.device_step import DeviceStep, StepShape
 from siammask_ros.backends.eager import reduced_network
 from siammask_ros.choice import Choice, SearchRegion, choose, propose
+from siammask_ros.evaluation import read_davis
+from siammask_ros.evaluation.agreement import measure_agreement
 from siammask_ros.network import (
     ExemplarKernels,
     SearchOutput,
@@ -304,6 +306,39 @@ def test_half_precision_changes_little(precision: str) -> None:
             assert found.confidence == pytest.approx(expected.confidence, abs=0.02)
             both, either = (found.mask & expected.mask).sum(), (found.mask | expected.mask).sum()
             assert both >= 0.95 * either
+
+
+class Beginning(NamedTuple):
+    """The first frames of a sequence."""
+
+    sequence: Any
+    frames: int = 7
+
+    @property
+    def name(self) -> str:
+        return self.sequence.name
+
+    def __len__(self) -> int:
+        return self.frames
+
+    def frame(self, index: int) -> Any:
+        return self.sequence.frame(index)
+
+
+@pytest.mark.slow
+def test_float16_decides_alike_on_real_video(shared_dir: Any) -> None:
+    """What a GPU rounds otherwise is the order of sums; they are float32 here and there."""
+    network = fuse_for_inference(load_network("compact"))
+    device = DeviceNetwork(network, backend="x", precision="float16")
+    names = ("bear", "elephant", "horsejump-low", "kite-walk", "train")
+    sequences = [
+        Beginning(sequence) for sequence in read_davis(shared_dir / "davis16-train", names)
+    ]
+    agreement = measure_agreement(sequences, network, device, TrackerConfig.preset("compact"))
+    assert len(agreement.steps) == 30
+    assert agreement.same_anchors == 1
+    assert agreement.mask_iou() > 0.995
+    assert agreement.mask_iou(0) > 0.98
 
 
 def test_the_clock_sees_upload_and_network() -> None:
