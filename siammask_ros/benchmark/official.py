@@ -106,10 +106,11 @@ class OfficialTracker:
         configuration = folder / experiment.configurations[preset]
         if not configuration.is_file() or not (Path(checkout) / "tools" / "test.py").is_file():
             raise ValueError(f"{checkout} is no checkout of foolwood/SiamMask: no {configuration}")
-        logging.getLogger(_LOGGER).setLevel(logging.WARNING)  # at first it logs every map's shape
         with _importing(Path(checkout), folder):
             custom: Any = importlib.import_module("custom")
             code: Any = importlib.import_module("tools.test")
+        # Importing it sets up logging of every map's shape; its programs turn that off again.
+        logging.getLogger(_LOGGER).setLevel(logging.WARNING)
         settings = json.loads(configuration.read_text(encoding="utf-8"))
         self._numpy = _OlderNumpy()
         code.np, code.cv2 = self._numpy, _OlderOpenCv()
