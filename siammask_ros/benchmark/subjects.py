@@ -50,7 +50,7 @@ class Found(NamedTuple):
     """What a subject says of one target.
 
     Attributes:
-        center_xy, size_wh: of its box, in image pixels.
+        center_xy, size_wh: where it goes on from, in image pixels.
         anchor_index: the chosen anchor; None if it has none.
         mask: (H, W) bool; None without masks.
     """
@@ -122,8 +122,8 @@ class OwnSubject:
         self._tracker.clock = clock
         results = self._tracker.track_batch([(image_bgr, state) for state in states])
         found = [
-            Found(result.box.center_xy, result.box.size_wh, result.anchor_index, result.mask)
-            for _, result in results
+            Found(state.center_xy, state.size_wh, result.anchor_index, result.mask)
+            for state, result in results
         ]
         if clock is not None:
             clock.mark("paste")
