@@ -62,8 +62,7 @@ ARROWS = {
     "weights": {"network"},
     "backends": {
         *("anchors", "choice", "crop", "files", "geometry", "lazy", "masks", "memory"),
-        "network",
-        *("step_clock", "tracker_config"),
+        *("network", "scenes", "step_clock", "tracker", "tracker_config", "weights"),
     },
     "presets": set(),
     "tracker_config": {"anchors", "crop", "geometry", "masks", "presets"},

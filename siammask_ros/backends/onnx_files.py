@@ -133,7 +133,7 @@ def export_onnx(
         "search_size": search_size,
         **(metadata or {}),
     }
-    contents = [_onnx_bytes(graph, is_open=batch is None, about=about) for graph in graphs]
+    contents = [onnx_bytes(graph, is_open=batch is None, about=about) for graph in graphs]
     errors: list[float | None] = [None] * len(graphs)
     if check:
         errors = [*_checked(network, graphs, contents, (batch,) if batch else CHECKED_BATCHES)]
@@ -150,16 +150,19 @@ def export_onnx(
     return Export(files, description)
 
 
-def onnx_bytes(graph: Graph) -> bytes:
-    """A graph as the content of an ONNX file that takes any batch.
+def onnx_bytes(
+    graph: Graph, *, is_open: bool = True, about: Mapping[str, Any] | None = None
+) -> bytes:
+    """A graph as the content of an ONNX file.
+
+    Args:
+        graph: what is written.
+        is_open: whether it takes any batch, or that of its example.
+        about: what the file says of itself.
 
     Raises:
         ImportError: `onnx` is not installed.
     """
-    return _onnx_bytes(graph, is_open=True, about={})
-
-
-def _onnx_bytes(graph: Graph, *, is_open: bool, about: Mapping[str, Any]) -> bytes:
     import onnx  # noqa: PLC0415 - an extra
 
     names = (*graph.inputs, *graph.outputs)
@@ -182,7 +185,9 @@ def _onnx_bytes(graph: Graph, *, is_open: bool, about: Mapping[str, Any]) -> byt
     for node in model.graph.node:
         node.doc_string = ""  # where in the source it comes from
     model.producer_name = "siammask_ros"
-    onnx.helper.set_model_props(model, {key: _as_text(value) for key, value in about.items()})
+    onnx.helper.set_model_props(
+        model, {key: _as_text(value) for key, value in (about or {}).items()}
+    )
     _state_shapes(model, graph, is_open=is_open)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString()

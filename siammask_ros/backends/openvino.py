@@ -11,6 +11,7 @@ from siammask_ros.backends.graphs import GraphNetwork, Part, Runners, parts_of, 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
@@ -99,6 +100,15 @@ def models_of(network: SiamMask) -> Models:
     parts = parts_of(network)
     search = _with_patch_in_channels_last(_converted(parts.search))
     return Models(search, None if parts.refine is None else _converted(parts.refine))
+
+
+def read_models(search: Path, refine: Path | None) -> Models:
+    """Models of files for one patch; the search file's patch is (1, 3, 255, 255)."""
+    import openvino  # noqa: PLC0415 - an extra
+
+    core = openvino.Core()
+    found = _with_patch_in_channels_last(core.read_model(search))
+    return Models(found, None if refine is None else core.read_model(refine))
 
 
 def _converted(part: Part) -> Any:  # noqa: ANN401
