@@ -291,9 +291,9 @@ class SiamMaskTracker:
 
     @property
     def _threads(self) -> int:
-        """Threads that cut and paste: torch's, or all cores where a GPU runs the network."""
+        """Threads that cut and paste: several beside a GPU, whose host has nothing else to do."""
         if self.device.type == "cpu":
-            return torch.get_num_threads()
+            return 1
         return min(len(os.sched_getaffinity(0)), MOST_THREADS)
 
     def _mark(self, part: StepPart) -> None:

@@ -430,63 +430,68 @@ def test_nothing_in_the_step_waits_for_the_device(name: str, precision: torch.dt
     assert packed.shape == (2, 15 * 8 + side**2 * precision.itemsize)
 
 
-def test_a_capture_warms_up_on_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order of calls, with CUDA's part played by a list."""
-    calls: list[str] = []
-    current = ["main"]
+class PretendedCuda:
+    """CUDA's part in a capture, played by a list of calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self.current = "main"
+        self.main = self.Stream(self, "main")
+        for name, value in {
+            "Stream": lambda _device: self.Stream(self, "own"),
+            "CUDAGraph": lambda: self,
+            "stream": self.on_stream,
+            "graph": self.capturing,
+            "current_stream": lambda: self.main,
+            "device": lambda _device: nullcontext(),
+            "graph_pool_handle": lambda: "pool",
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, value)
 
     class Stream:
-        def __init__(self, *_: Any) -> None:
-            self.name = "own"
+        """A stream that only has a name."""
 
-        def wait_stream(self, other: Any) -> None:
-            calls.append(f"{self.name} waits for {other.name}")
+        def __init__(self, cuda: PretendedCuda, name: str) -> None:
+            self.cuda, self.name = cuda, name
+
+        def wait_stream(self, other: PretendedCuda.Stream) -> None:
+            self.cuda.calls.append(f"{self.name} waits for {other.name}")
 
         def synchronize(self) -> None:
-            calls.append("wait")
+            self.cuda.calls.append("wait")
 
-    class Graph:
-        def replay(self) -> None:
-            calls.append("replay")
+    def replay(self) -> None:
+        self.calls.append("replay")
 
     @contextmanager
-    def on_stream(stream: Any) -> Any:
-        current[0] = stream.name
+    def on_stream(self, stream: Stream) -> Any:
+        self.current = stream.name
         yield
-        current[0] = "main"
+        self.current = "main"
 
     @contextmanager
-    def capturing(graph: Any, *, pool: Any, stream: Any, capture_error_mode: str) -> Any:
-        assert isinstance(graph, Graph)
+    def capturing(self, graph: Any, *, pool: Any, stream: Any, capture_error_mode: str) -> Any:
+        assert graph is self
         assert pool == "pool"
         assert capture_error_mode == "thread_local"  # the node's other threads go on
-        with on_stream(stream):
-            calls.append("begin")
+        with self.on_stream(stream):
+            self.calls.append("begin")
             yield
-            calls.append("end")
+            self.calls.append("end")
 
-    main = Stream()
-    main.name = "main"
-    for name, value in {
-        "Stream": Stream,
-        "CUDAGraph": Graph,
-        "stream": on_stream,
-        "graph": capturing,
-        "current_stream": lambda: main,
-        "device": lambda _device: nullcontext(),
-        "graph_pool_handle": lambda: "pool",
-    }.items():
-        monkeypatch.setattr(torch.cuda, name, value)
+
+def test_a_capture_warms_up_on_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = PretendedCuda(monkeypatch)
 
     def step() -> Tensor:
         assert torch.backends.cudnn.benchmark
-        calls.append(f"step on {current[0]}")
+        cuda.calls.append(f"step on {cuda.current}")
         return results
 
     results = torch.zeros(1)
     replay = GraphCapture(torch.device("cuda"))(step)
     assert not torch.backends.cudnn.benchmark
-    assert calls == [
+    assert cuda.calls == [
         "own waits for main",
         *["step on own"] * 3,
         "wait",
@@ -495,9 +500,23 @@ def test_a_capture_warms_up_on_a_stream_of_its_own(monkeypatch: pytest.MonkeyPat
         "end",
         "main waits for own",
     ]
-    calls.clear()
+    cuda.calls.clear()
     assert replay() is results
-    assert calls == ["replay"]
+    assert cuda.calls == ["replay"]
+
+
+def test_what_cannot_be_captured_runs_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = PretendedCuda(monkeypatch)
+
+    def step() -> Tensor:
+        if cuda.calls[-1] == "begin":
+            raise RuntimeError("operation not permitted when stream is capturing")
+        return torch.ones(1)
+
+    with pytest.warns(RuntimeWarning, match="without a CUDA graph.*not permitted"):
+        run = GraphCapture(torch.device("cuda"))(step)
+    assert run is step
+    assert not torch.backends.cudnn.benchmark
 
 
 # --- Engines

@@ -52,7 +52,7 @@ def test_targets_are_found_alike_by_several_threads(monkeypatch: pytest.MonkeyPa
     states = tracker.initialize_batch([(image, box) for box in boxes])
     found = []
     for threads in (1, 3):
-        monkeypatch.setattr(torch, "get_num_threads", lambda count=threads: count)
+        monkeypatch.setattr(SiamMaskTracker, "_threads", threads)
         found.append(tracker.track_batch([(image, state) for state in states]))
     for (state, one), (other_state, other) in zip(*found, strict=True):
         assert one.box_xywh == other.box_xywh

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _CAPTURING = threading.Lock()
 """CUDA allows one capture at a time in a process."""
+_NOT_CAPTURED = "this step runs without a CUDA graph, which is slower: {}"
 _WARM_UP_STEPS = 3
 """cuDNN tries its ways in the first; PyTorch's guide takes three before a capture."""
 
@@ -69,7 +71,9 @@ class GraphCapture:
     def __call__(self, step: Callable[[], Tensor], /) -> Callable[[], Tensor]:
         """Warm up and capture on a stream of their own; replays run on the caller's stream.
 
-        Other threads may use the device meanwhile: only this thread's calls are restricted.
+        Other threads may use the device meanwhile: only this thread's calls are restricted. A step
+        that cannot be captured (an engine that does not allow it, say) is run as it is, with a
+        warning: its results are the same.
         """
         with _CAPTURING, torch.cuda.device(self._device), _tuned_convolutions():
             own = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
@@ -79,10 +83,14 @@ class GraphCapture:
                     step()
             own.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(
-                graph, pool=self._pool, stream=own, capture_error_mode="thread_local"
-            ):
-                results = step()
+            try:
+                with torch.cuda.graph(
+                    graph, pool=self._pool, stream=own, capture_error_mode="thread_local"
+                ):
+                    results = step()
+            except RuntimeError as error:
+                warnings.warn(_NOT_CAPTURED.format(error), RuntimeWarning, stacklevel=2)
+                return step
             torch.cuda.current_stream().wait_stream(own)
 
         def replay() -> Tensor:
