@@ -7,6 +7,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -115,12 +116,31 @@ def test_wrong_names(compact: SiamMask, options: dict[str, str], said: str) -> N
         prepare_network(compact, **options)
 
 
-def test_the_command_line_says_what_is_wrong(tmp_path: object) -> None:
+def test_the_command_line_says_what_is_wrong() -> None:
     done = CliRunner().invoke(
         app, ["eval", "scenarios", "--backend", "tensorrt", "--device", "cpu", "--seeds", "1"]
     )
     assert done.exit_code == 2
     assert "tensorrt" in done.output
+
+
+@pytest.mark.parametrize(
+    ("line", "there"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16 amx_tile", True),
+        ("flags\t\t: fpu avx2 amx_bf16", True),
+        ("Features\t: fp asimd bf16 sve", True),
+        ("flags\t\t: fpu avx2 avx512f", False),
+        ("model name\t: bf16", False),
+    ],
+)
+def test_what_linux_says_of_the_processor(line: str, *, there: bool, tmp_path: Path) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\nbugs\t: none\n")
+    assert names.multiplies_bfloat16(tmp_path / "cpuinfo") == there
+
+
+def test_another_system_says_nothing(tmp_path: Path) -> None:
+    assert not names.multiplies_bfloat16(tmp_path / "cpuinfo")
 
 
 # --- Torch as it is

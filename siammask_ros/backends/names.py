@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 AUTO = "auto"
@@ -13,6 +14,10 @@ FLOAT32, BFLOAT16, FLOAT16, INT8 = "float32", "bfloat16", "float16", "int8"
 PRECISIONS = (AUTO, FLOAT32, BFLOAT16, FLOAT16, INT8)
 USUAL_PRECISION = {CPU: FLOAT32, CUDA: FLOAT16}
 """What `auto` means, by the kind of the device."""
+
+
+_BFLOAT16_FLAGS = frozenset(("amx_bf16", "avx512_bf16", "bf16"))
+"""As Linux names them: x86-64, and bf16 on ARM."""
 
 
 class Backend(NamedTuple):
@@ -96,3 +101,17 @@ def _usual_backend(precision: str, device: str) -> str:
     if device == CPU and (KNOWN[OPENVINO].is_installed or precision == INT8):
         return OPENVINO
     return EAGER
+
+
+def multiplies_bfloat16(description: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether the processor multiplies bfloat16 in hardware, as far as Linux says.
+
+    Args:
+        description: what the system says of its processors.
+    """
+    try:
+        lines = description.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
+    return not _BFLOAT16_FLAGS.isdisjoint(flags.partition(":")[2].split())

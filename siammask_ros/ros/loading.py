@@ -62,6 +62,19 @@ def load_for_tracking(settings: Settings, device: str) -> PreparedNetwork:
     )
 
 
+def precision_hint(network: PreparedNetwork) -> str:
+    """What the log says of a precision that would be faster; empty if there is none."""
+    from siammask_ros.backends.names import BFLOAT16, FLOAT32, multiplies_bfloat16
+
+    if network.device.type != "cpu":
+        return ""
+    if network.precision == FLOAT32 and multiplies_bfloat16():
+        return "this processor multiplies bfloat16: with precision: bfloat16 it would be faster"
+    if network.precision == BFLOAT16 and not multiplies_bfloat16():
+        return "this processor does not multiply bfloat16: precision: float32 may be faster"
+    return ""
+
+
 def suitable_threads(parameters: int) -> int:
     """CPU threads for a network with so many parameters.
 

@@ -44,7 +44,13 @@ from siammask_ros.ros.foxglove import PACKAGE as FOXGLOVE_PACKAGE
 from siammask_ros.ros.foxglove import foxglove_messages
 from siammask_ros.ros.images import ImageError, check_image, decode_compressed, decode_image
 from siammask_ros.ros.introspection import check_introspection, introspect
-from siammask_ros.ros.loading import build_tracker, choose_device, load_for_tracking, warm_up
+from siammask_ros.ros.loading import (
+    build_tracker,
+    choose_device,
+    load_for_tracking,
+    precision_hint,
+    warm_up,
+)
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
 from siammask_ros.ros.pacing import ReplyPacer
@@ -189,6 +195,9 @@ class SiamMaskNode(LifecycleNode):
             f"{self._network.architecture} of {settings.weights!r} runs on {self._device} "
             f"(device: {settings.device}) in {self._network.description}"
         )
+        hint = precision_hint(self._network)
+        if hint:
+            self.get_logger().info(hint)
 
     def _activate(self) -> None:
         assert self._engine is not None
