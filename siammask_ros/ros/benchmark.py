@@ -9,6 +9,7 @@ the images stay without an answer, found by halving. The node is the one that is
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from siammask_ros.benchmark import (
     describe_environment,
     target_boxes,
 )
+from siammask_ros.frames import MILLISECONDS_PER_SECOND
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.benchmark_camera import NS_PER_MS
 from siammask_ros.ros.benchmark_node import TRACE_VARIABLE, TraceEntry, read_trace
@@ -94,13 +96,15 @@ class Trial:
         wanted_hz: images a second and camera.
         rate_hz: what the slowest camera sent in truth.
         dropped: share of images without an answer, of the camera that has most of them.
-        answered_hz: answers a second, of all cameras.
+        answered: images of all cameras that were answered,
+        answered_hz: and in a second.
         sent: what each camera sent.
     """
 
     wanted_hz: float
     rate_hz: float
     dropped: float
+    answered: int
     answered_hz: float
     sent: Mapping[str, Sent]
 
@@ -249,12 +253,15 @@ class _NodeBench:
     def _measure_case(self, case: dict[str, str | int | float]) -> CaseEntry:
         reset_peak_memory(self._process)
         self._rig.run(self._cameras, WARM_UP_HZ, WARM_UP_S)
+        cpu_s = processor_seconds(self._process)
         trial = self._try(self._options.rate)
+        cpu_s = processor_seconds(self._process) - cpu_s
         times, estimate_hz, gpu_mb = self._summarise(trial)
         numbers = {
             "sent_hz": trial.rate_hz,
             "answered_hz": trial.answered_hz,
             "dropped": trial.dropped,
+            "cpu_ms": cpu_s * MILLISECONDS_PER_SECOND / max(trial.answered, 1),
         }
         if self._options.peak:
             rates: dict[float, Trial] = {}
@@ -280,6 +287,7 @@ class _NodeBench:
             wanted_hz=rate_hz,
             rate_hz=min(each.rate_hz for each in sent.values()),
             dropped=max(dropped),
+            answered=sum(answered.values()),
             answered_hz=sum(answered.values()) / self._options.seconds,
             sent=sent,
         )
@@ -361,6 +369,13 @@ def memory_megabytes(process: NodeProcess) -> tuple[float, float]:
     values = dict(line.split(":", 1) for line in lines)
     now, most = (float(values[name].split()[0]) for name in ("VmRSS", "VmHWM"))
     return now / KILOBYTES_PER_MEGABYTE, most / KILOBYTES_PER_MEGABYTE
+
+
+def processor_seconds(process: NodeProcess) -> float:
+    """Processor time that a process has had, all its threads together."""
+    text = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+    user, system = text.rsplit(")", 1)[1].split()[11:13]  # fields 14 and 15 of proc(5)
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def reset_peak_memory(process: NodeProcess) -> None:

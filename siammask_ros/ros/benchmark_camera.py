@@ -24,6 +24,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
+from siammask_ros.frames import MILLISECONDS_PER_SECOND
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.messages import ns_to_stamp
 from siammask_ros.ros.video_camera import NANOSECONDS, to_image, to_jpeg
@@ -67,12 +68,14 @@ class Sent:
         run: number of the order.
         stamps_ns: of each image: when its sending began, by the system's clock.
         publish_ms: what each call of `publish` took.
+        cpu_ms: processor time of the camera's process for one image, all its threads together.
     """
 
     camera: str
     run: int
     stamps_ns: list[int]
     publish_ms: list[float]
+    cpu_ms: float = 0.0
 
     @property
     def rate_hz(self) -> float:
@@ -181,6 +184,7 @@ class BenchmarkCamera(Node):
 
     def _send(self, run: Run) -> Sent:
         stamps, costs = [], []
+        cpu_s = time.process_time()
         for index in range(run.images):
             offset_s = (index + self._options.phase) / run.rate_hz
             _sleep_until(run.begin_ns + round(offset_s * NANOSECONDS))
@@ -190,7 +194,8 @@ class BenchmarkCamera(Node):
             self._publisher.publish(message)
             costs.append((time.time_ns() - stamp_ns) / NS_PER_MS)
             stamps.append(stamp_ns)
-        return Sent(self._options.camera, run.number, stamps, costs)
+        cpu_ms = (time.process_time() - cpu_s) * MILLISECONDS_PER_SECOND / run.images
+        return Sent(self._options.camera, run.number, stamps, costs, cpu_ms)
 
     def _declare(self, option: Any) -> Any:
         return self.declare_parameter(option.name, option.default).value

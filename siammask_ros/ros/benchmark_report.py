@@ -33,7 +33,7 @@ def node_markdown(document: BenchmarkDocument) -> str:
     whole = markdown_table(
         (
             *("image", "cameras", "targets", "peak Hz a camera", "dropped", "latency p50 ms"),
-            *("p90", "p99", "the node's own p50", "RSS MB", "most MB"),
+            *("p90", "p99", "the node's own p50", "CPU ms", "RSS MB", "most MB"),
         ),
         [
             (
@@ -42,6 +42,7 @@ def node_markdown(document: BenchmarkDocument) -> str:
                 f"{100 * case.numbers['dropped']:.1f} %",
                 *(f"{value:.1f}" for value in case.times_ms["total"][1:4]),
                 f"{case.times_ms['own'].p50:.2f}",
+                _cell(case.numbers.get("cpu_ms")),
                 f"{case.numbers['rss_mb']:.0f}",
                 f"{case.numbers['peak_rss_mb']:.0f}",
             )
@@ -73,7 +74,8 @@ def node_markdown(document: BenchmarkDocument) -> str:
         f"Camera, node and consumer in processes of their own, {document.settings['transport']} "
         f"images, masks subscribed. Latency and drops at {rate_hz:g} images a second and camera; "
         f"peak: the highest rate with under {100 * MOST_DROPPED:g} % of any camera's images "
-        f"unanswered.\n\n{whole}\nMedian of each part in ms; camera: the call of publish, which "
+        f"unanswered. CPU: processor time of the node for an image.\n\n{whole}\n"
+        f"Median of each part in ms; camera: the call of publish, which "
         f"is part of transport in:\n\n{parts}{growth}"
     )
 

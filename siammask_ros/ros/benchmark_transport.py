@@ -6,7 +6,8 @@ python -m siammask_ros.ros.benchmark_transport --sizes 1280x720,1920x1080
 
 Each way has a process of its own for camera and receiver (but the last: both in one). The time is
 from the stamp, just before `publish`, to pixels in an array in the receiver's callback. Rounds
-alternate between the ways, so that other load falls on all of them.
+alternate between the ways, so that other load falls on all of them; processor time (of both, for
+one image) hardly depends on it.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from siammask_ros.files import markdown_table
+from siammask_ros.frames import MILLISECONDS_PER_SECOND
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.benchmark_camera import NS_PER_MS, BenchmarkCamera, PictureOptions
 from siammask_ros.ros.benchmark_rig import CALL_TIMEOUT_S, Rig
@@ -109,11 +111,19 @@ class Case:
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What it measured: images sent and received, and their times in milliseconds."""
+    """What it measured, times in milliseconds.
+
+    Attributes:
+        sent: images.
+        latency_ms: of each that was received.
+        publish_ms: of each that was sent.
+        cpu_ms: processor time for one image, of camera and receiver together.
+    """
 
     sent: int
     latency_ms: list[float]
     publish_ms: list[float]
+    cpu_ms: float
 
 
 def measure(case: Case) -> Arrivals:
@@ -139,13 +149,17 @@ def measure(case: Case) -> Arrivals:
                 kept_memory=case.way.kept_memory,
             )
         rig.run([CAMERA], WARM_UP_HZ, WARM_UP_S)
+        cpu_s = time.process_time()
         sent = rig.run([CAMERA], case.rate_hz, case.seconds)[CAMERA]
+        cpu_ms = (time.process_time() - cpu_s) * MILLISECONDS_PER_SECOND / len(sent.stamps_ns)
+        if not case.way.one_process:
+            cpu_ms += sent.cpu_ms
         if case.way.one_process:
             stop.set()
             thread.join()
             camera.destroy_node()
     latencies = [received[stamp] for stamp in sent.stamps_ns if stamp in received]
-    return Arrivals(len(sent.stamps_ns), latencies, sent.publish_ms)
+    return Arrivals(len(sent.stamps_ns), latencies, sent.publish_ms, cpu_ms)
 
 
 def subscribe(rig: Rig, way: Way, received: dict[int, float]) -> None:
@@ -235,10 +249,11 @@ def compare(
                 f"{len(latencies)} of {sent}",
                 *(f"{value:.2f}" for value in values),
                 f"{np.median(publish_ms):.2f}",
+                f"{np.median([arrivals.cpu_ms for arrivals in all_arrivals]):.1f}",
             )
         )
     return markdown_table(
-        ("image", "way", "received", "p50 ms", "p90", "p99", "publish p50 ms"), rows
+        ("image", "way", "received", "p50 ms", "p90", "p99", "publish p50 ms", "CPU ms"), rows
     )
 
 

@@ -81,7 +81,7 @@ def test_parts_of_a_latency_make_the_whole():
     ("rate_hz", "dropped", "passes"), [(30.0, 0.04, True), (30.0, 0.05, False), (28.0, 0.0, False)]
 )
 def test_a_rate_passes_if_it_was_sent_and_answered(rate_hz, dropped, passes):
-    assert Trial(30.0, rate_hz, dropped, 0.0, {}).passes is passes
+    assert Trial(30.0, rate_hz, dropped, 9, 9.0, {}).passes is passes
 
 
 def test_orders_and_answers_pass_as_text():
@@ -142,6 +142,7 @@ def test_a_short_run(weights, monkeypatch):
         assert 0.0 <= case.numbers["dropped"] < 1.0
         assert 50.0 < case.numbers["rss_mb"] <= case.numbers["peak_rss_mb"]
         times = case.times_ms
+        assert 0.0 < case.numbers["cpu_ms"] < 5000.0
         assert {"total", "own", "transport in", "mask total"} <= set(times)
         whole = (times[n].mean for n in ("transport in", "own", "inference", "transport out"))
         assert sum(whole) == pytest.approx(times["total"].mean)
@@ -169,7 +170,7 @@ def test_growth_with_cameras_is_told_and_drawn():
     text = node_markdown(report)
     assert "| 1280x720, 1 targets a camera | 24.0 | 24.0 | 24.0 |" in text
     assert "| 1280x720, 1 targets a camera | 10.0 | 20.0 | 40.0 |" in text
-    assert "| 640x480 | 4 | 1 | 6.0 | 0.0 % | 40.0 | 40.0 | 40.0 | 40.00 | 400 | 420 |" in text
+    assert "| 640x480 | 4 | 1 | 6.0 | 0.0 % | 40.0 | 40.0 | 40.0 | 40.00 | - | 400 | 420 |" in text
     charts = node_charts(report)
     assert set(charts) == {"peak_by_cameras.png", "latency_by_cameras.png"}
     lines = charts["latency_by_cameras.png"].axes[0].lines
