@@ -75,7 +75,9 @@ def test_holes_and_what_is_out_of_range_do_not_count():
     samples = ImageDepth(DepthImage(values), labels, sight_of(world)).samples(3, LIMITS)
     assert samples.depths.tolist() == [1.0, 2.0]
     assert samples.offered == 9
-    assert samples.places.tolist() == [[7.0, 0.0], [8.0, 0.0]]
+    points = samples.points(np.array([False, True]))
+    x = 2.0 * (8 - world.center_xy[0]) / world.focal_px
+    assert points == pytest.approx(np.array([(x, -2.0 * world.center_xy[1] / world.focal_px, 2.0)]))
     millimetres = np.array([[0, 65535, 1500]], dtype=np.uint16)
     view = ImageDepth(
         DepthImage(millimetres, 0.001), labels[:, :3], sight_of(World(size_wh=(3, 1)))

@@ -8,6 +8,7 @@ Depth is the distance along the optical axis, as in REP 118: metres in 32FC1, mi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -68,22 +69,12 @@ class Samples:
     Attributes:
         depths: (N,) metres along the optical axis, those that count.
         offered: how many there would be without holes.
-        places: (N, 2) where they are in the image of `sight`, or (N, 3) metres in the optical
-            frame.
-        sight: of the camera that measured them, or None where `places` are metres.
+        points: (M, 3) metres in the camera's optical frame, of those that an (N,) mask keeps.
     """
 
     depths: FloatArray
     offered: int
-    places: FloatArray
-    sight: Sight | None
-
-    def points(self, kept: BoolArray) -> FloatArray:
-        """(M, 3) metres in the camera's optical frame, of the samples that are `kept`."""
-        if self.sight is None:
-            return self.places[kept]
-        directions = self.sight.directions(self.places[kept])
-        return np.column_stack([directions, np.ones(len(directions))]) * self.depths[kept, None]
+    points: Callable[[BoolArray], FloatArray]
 
 
 class DepthView(Protocol):
@@ -161,15 +152,16 @@ def without_border(labels: LabelImage, border_px: int) -> LabelImage:
     What is at the image's own border stays. A mask that is too thin to have an inside keeps the
     pixels that are left with a narrower border.
     """
-    if border_px <= 0:
+    left, top, width, height = cv2.boundingRect((labels > 0).view(np.uint8))
+    if border_px <= 0 or width == 0:
         return labels
-    inside = _eroded(labels, border_px)
-    thin = np.setdiff1d(_ids(labels), _ids(inside))
-    if thin.size:
-        narrower = without_border(labels, border_px - 1)
-        at_thin = np.isin(narrower, thin)
-        inside[at_thin] = narrower[at_thin]
-    return inside
+    around = (
+        slice(max(top - border_px, 0), top + height + border_px),
+        slice(max(left - border_px, 0), left + width + border_px),
+    )
+    result = np.zeros_like(labels)
+    result[around] = _eroded(np.ascontiguousarray(labels[around]), border_px)
+    return result
 
 
 def _ids(labels: LabelImage) -> NDArray[np.intp]:
@@ -177,9 +169,17 @@ def _ids(labels: LabelImage) -> NDArray[np.intp]:
 
 
 def _eroded(labels: LabelImage, border_px: int) -> LabelImage:
-    window = cv2.getStructuringElement(cv2.MORPH_RECT, (2 * border_px + 1,) * 2)
+    if border_px == 0:
+        return labels
+    window = np.ones((2 * border_px + 1,) * 2, dtype=np.uint8)
     low, high = cv2.erode(labels, window), cv2.dilate(labels, window)
-    return np.where(low == high, labels, np.uint8(0))
+    inside: LabelImage = np.where(low == high, labels, np.uint8(0))
+    thin = np.setdiff1d(_ids(labels), _ids(inside))
+    if thin.size:
+        narrower = _eroded(labels, border_px - 1)
+        at_thin = np.isin(narrower, thin)
+        inside[at_thin] = narrower[at_thin]
+    return inside
 
 
 class ImageDepth:
@@ -227,12 +227,28 @@ class ImageDepth:
 
     def samples(self, target_id: int, limits: DepthLimits) -> Samples:
         """See `DepthView`."""
-        rows, columns = np.nonzero(self._labels == target_id)
-        depths = self._image.values[rows, columns].astype(np.float64) * self._image.unit
+        on_target, (left, top) = cut_out(self._labels, target_id)
+        height, width = on_target.shape
+        values = self._image.values[top : top + height, left : left + width][on_target]
+        depths = values.astype(np.float64) * self._image.unit
         counts = limits.of(depths)
-        places = np.column_stack([columns, rows])[counts].astype(np.float64)
-        places = (places + 0.5) * self._scale_xy - 0.5
-        return Samples(depths[counts], len(depths), places, self._sight)
+
+        def points(kept: BoolArray) -> FloatArray:
+            rows, columns = np.nonzero(on_target)
+            pixels = np.column_stack([columns + left, rows + top])[counts][kept]
+            directions = self._sight.directions((pixels + 0.5) * self._scale_xy - 0.5)
+            rays = np.column_stack([directions, np.ones(len(directions))])
+            return rays * depths[counts][kept, None]
+
+        return Samples(depths[counts], len(depths), points)
+
+
+def cut_out(labels: LabelImage, target_id: int) -> tuple[BoolArray, tuple[int, int]]:
+    """The pixels of a target: (h, w) of the smallest upright box round it, and its left and top."""
+    mask = (labels == target_id).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    part = mask[top : top + height, left : left + width]
+    return part.view(np.bool_), (left, top)
 
 
 def _labels_seen_by(
@@ -294,11 +310,10 @@ class CloudDepth:
             self._points, self._ids = points[on_target].astype(np.float64), labels[on_target]
             return
         flat = points.reshape(-1, 3)
-        flat = flat[np.isfinite(flat).all(axis=1)].astype(np.float64)
         if to_camera is not None:
-            flat = to_camera.points(flat)
-        flat = flat[flat[:, 2] > 0]
-        flat = flat[_in_sight(flat, labels, sight)]
+            flat = to_camera.points(flat[np.isfinite(flat).all(axis=1)])
+        flat = flat[_in_sight(flat, labels, sight)].astype(np.float64)
+        flat = flat[np.isfinite(flat).all(axis=1)]
         pixels = sight.pixels(flat[:, :2] / flat[:, 2:])
         height, width = labels.shape
         columns, rows = np.rint(np.nan_to_num(pixels, posinf=-1, neginf=-1)).astype(np.int64).T
@@ -310,12 +325,13 @@ class CloudDepth:
         """See `DepthView`."""
         points = self._points[self._ids == target_id]
         counts = limits.of(points[:, 2])
-        return Samples(points[counts, 2], len(points), points[counts], None)
+        points = points[counts]
+        return Samples(points[:, 2], len(counts), points.__getitem__)
 
 
-def _in_sight(points: FloatArray, labels: LabelImage, sight: Sight) -> BoolArray:
+def _in_sight(points: NDArray[Any], labels: LabelImage, sight: Sight) -> BoolArray:
     """Which points lie where some target is seen, roughly: it spares the cameras' formulas."""
-    left, top, width, height = cv2.boundingRect((labels > 0).astype(np.uint8))
+    left, top, width, height = cv2.boundingRect((labels > 0).view(np.uint8))
     if width == 0 or not len(points):
         return np.zeros(len(points), dtype=np.bool_)
     x, y = (edge + np.linspace(0, 1, 9) * size for edge, size in ((left, width), (top, height)))
@@ -324,7 +340,13 @@ def _in_sight(points: FloatArray, labels: LabelImage, sight: Sight) -> BoolArray
         np.column_stack([np.full(9, x[0]), y]), np.column_stack([np.full(9, x[-1]), y]),
     ])  # fmt: skip
     seen = sight.directions(rim)
-    low, high = seen.min(axis=0), seen.max(axis=0)
-    margin = SIGHT_MARGIN * (high - low) + sight.pixel_angle
-    places = points[:, :2] / points[:, 2:]
-    return np.asarray(((places >= low - margin) & (places <= high + margin)).all(axis=1))
+    margin = SIGHT_MARGIN * np.ptp(seen, axis=0) + sight.pixel_angle
+    # Numbers of Python do not make float32 wider.
+    low, high = (seen.min(axis=0) - margin).tolist(), (seen.max(axis=0) + margin).tolist()
+    depths = points[:, 2]
+    with np.errstate(invalid="ignore"):
+        inside: BoolArray = depths > 0
+        for axis in (0, 1):
+            inside &= points[:, axis] >= low[axis] * depths
+            inside &= points[:, axis] <= high[axis] * depths
+    return inside
