@@ -21,12 +21,13 @@ VIDEO ?=
 BOX ?=
 BAG ?=
 IMAGE_TOPIC ?=
-OUTPUT ?= demo_output
-DEMO_OPTIONS = --output '$(OUTPUT)' $(if $(VIDEO),--video '$(VIDEO)') $(if $(BAG),--bag '$(BAG)') \
+OUTPUT ?=
+FOLLOW ?=
+DEMO_OPTIONS = --output '$(or $(OUTPUT),demo_output)' $(if $(VIDEO),--video '$(VIDEO)') $(if $(BAG),--bag '$(BAG)') \
 	$(if $(BOX),--box '$(BOX)') $(if $(IMAGE_TOPIC),--image-topic '$(IMAGE_TOPIC)')
 PYTEST_OPTIONS ?=
 
-.PHONY: help setup build test lint format demo bench env shell clean distclean
+.PHONY: help setup build test lint format demo follow bench env shell clean distclean
 
 help: ## list the targets
 	@echo 'siammask_ros: SiamMask tracking and segmentation on ROS 2'
@@ -41,6 +42,9 @@ build: setup
 
 demo: setup ## track in a camera stream; VIDEO=clip.mp4 BOX=x,y,w,h or BAG=... BOX=... for your own
 	@$(IN) python -m siammask_ros.ros.demo $(DEMO_OPTIONS)
+
+follow: setup ## let a simulated robot follow somebody for a minute; FOLLOW='--seconds 20' for less
+	@$(IN) python -m siammask_ros.ros.follow_demo --output '$(or $(OUTPUT),follow_output)' $(FOLLOW)
 
 lint: setup ## ruff and mypy
 	@$(IN) ruff check --quiet .

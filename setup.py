@@ -63,6 +63,9 @@ setup(
             f"select_target = {NAME}.ros.select:main",
             f"demo = {NAME}.ros.demo:main",
             f"demo_recorder = {NAME}.ros.demo_recorder:main",
+            f"world_simulator = {NAME}.ros.world_simulator:main",
+            f"follow_director = {NAME}.ros.follow_director:main",
+            f"follow_demo = {NAME}.ros.follow_demo:main",
         ],
     },
 )

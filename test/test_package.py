@@ -48,6 +48,9 @@ EXECUTABLES = (
     "select_target",
     "demo",
     "demo_recorder",
+    "world_simulator",
+    "follow_director",
+    "follow_demo",
 )
 ARROWS = {
     "__init__": {"bags", "lazy", "network", "tracker", "weights"},
@@ -493,7 +496,9 @@ def test_no_machine_paths_in_files():
 
 
 def test_tracked_files_are_sources():
-    folders = re.compile(r"(build|install|log|\.venv)(-\w+)*|__pycache__|\w+\.egg-info|demo_output")
+    folders = re.compile(
+        r"(build|install|log|\.venv)(-\w+)*|__pycache__|\w+\.egg-info|(demo|follow)_output"
+    )
     for path in tracked_files():
         parts = path.relative_to(REPOSITORY).parts
         assert not any(folders.fullmatch(part) for part in parts[:-1]), path

@@ -26,7 +26,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
@@ -43,7 +43,13 @@ from siammask_ros.ros.demo_clips import (
     mean_overlap,
     rendered_clip,
 )
-from siammask_ros.ros.processes import NodeProcess, ProcessError, prepare_environment
+from siammask_ros.ros.processes import (
+    Interrupted,
+    NodeProcess,
+    ProcessError,
+    interrupt,
+    prepare_environment,
+)
 from siammask_ros.ros.video_camera import CameraOptions, read_source
 from siammask_ros.video import open_video
 
@@ -560,30 +566,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
     options = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
-        signal.signal(signal.SIGINT, _interrupt)
+        signal.signal(signal.SIGINT, interrupt)
     try:
         run_demo(options)
-    except _Interrupted:
+    except Interrupted:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except (DemoError, ProcessError, ValueError, OSError, ImportError) as error:
         print(f"demo failed: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     return 0
-
-
-class _Interrupted(BaseException):
-    """Ctrl-C, or SIGTERM.
-
-    A KeyboardInterrupt that passes through `exec`, as in some imports, makes Python end by SIGINT
-    instead of with our exit status, even if it is caught later.
-    """
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise _Interrupted
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,15 +156,21 @@ def profile_variable() -> str:
     return PROFILE_VARIABLES[os.environ.get("ROS_DISTRO", "") in OLD_PROFILE_DISTRIBUTIONS]
 
 
+def profile_setting() -> dict[str, str]:
+    """The variable that names the transport profile, nothing where the user has set one."""
+    profile = transport_profile()
+    if profile is None or any(name in os.environ for name in PROFILE_VARIABLES):
+        return {}
+    return {profile_variable(): str(profile)}
+
+
 def prepare_environment() -> None:
     """Set what the processes inherit, each only where the user has not set it.
 
     A transport with which whole images pass between processes, and a domain of our own on this
     machine, so that nothing else on the network sees or disturbs the demo.
     """
-    profile = transport_profile()
-    if profile is not None and not any(name in os.environ for name in PROFILE_VARIABLES):
-        os.environ[profile_variable()] = str(profile)
+    os.environ.update(profile_setting())
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % DOMAINS))
     if os.environ.get("ROS_DISTRO") == "humble":
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
@@ -174,3 +180,16 @@ def prepare_environment() -> None:
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, or SIGTERM.
+
+    A KeyboardInterrupt that passes through `exec`, as in some imports, makes Python end by SIGINT
+    instead of with our exit status, even if it is caught later.
+    """
+
+
+def interrupt(_number: int, _frame: object) -> NoReturn:
+    """A signal's handler that ends a command, so that what it started is ended too."""
+    raise Interrupted

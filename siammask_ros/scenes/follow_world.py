@@ -23,6 +23,8 @@ from siammask_ros.scenes.world import Inhabitant, World, box_panels
 SECONDS = 60.0
 TARGET = 1
 """The target's label; passers-by have others."""
+LABEL = "person"
+"""A word for the target."""
 START = Pose2D(0.0, 0.0, 0.0)
 """Of the robot."""
 DISTANCE_M = 2.2

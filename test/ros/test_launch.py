@@ -379,6 +379,22 @@ def test_the_follower_is_started_with_what_is_given(doubles):
         started(file, stamped="maybe")
 
 
+def test_the_demo_of_following_ends_with_its_director(doubles, tmp_path):
+    file = load(REPOSITORY / "launch" / "follow_demo.launch.py")
+    values = {name: default for name, default, _ in file.ARGUMENTS}
+    context = SimpleNamespace(launch_configurations=values | {"output": str(tmp_path)})
+    profile, *nodes = file.start(context)
+    assert Path(profile.args[1]).name == "fastdds.xml"
+    assert [node.executable for node in nodes] == [
+        *("world_simulator", "tracker_node", "localizer_node", "follower_node", "follow_director"),
+    ]
+    assert [node.on_exit is None for node in nodes] == [True] * 4 + [False]
+    assert nodes[-1].parameters[0]["output"] == str(tmp_path)
+    values["video"] = "perhaps"
+    with pytest.raises(ValueError, match="video:=perhaps: must be true or false"):
+        file.start(SimpleNamespace(launch_configurations=values))
+
+
 def test_nav2_is_given_the_pose(doubles):
     file = load(REPOSITORY / "launch" / "nav2_following.launch.py")
     values = {name: default for name, default, _ in file.ARGUMENTS}
