@@ -416,6 +416,26 @@ def test_output_topics_are_those_of_the_node():
     assert documented == created
 
 
+def test_topics_of_the_localizer_are_in_its_table():
+    inputs = tree_of("localizer_inputs")
+    read = {call.args[0].value: call.args[1].id for call in calls_in(inputs, "_listen")}
+    for call in calls_in(inputs, "create_subscription"):
+        read[call.args[1].value] = call.args[0].id
+    for call in calls_in(inputs, "CameraInfoSource"):
+        read[call.args[1].args[0].value] = "CameraInfo"
+    outputs = tree_of("localizer_outputs")
+    calls = [*calls_in(outputs, "create"), *calls_in(tree_of("localizer"), "create_publisher")]
+    written = {call.args[1].value: call.args[0].id for call in calls}
+    for node in outputs.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "TARGET_TOPICS":
+            for entry in node.value.elts:
+                written[f"~/target_ID/{entry.elts[0].value}"] = entry.elts[1].id
+    expected = {("in", *row) for row in read.items()} | {("out", *row) for row in written.items()}
+    rows = rows_of(DOCS / "following.md", "Where the target is")
+    found = {(row[0], row[1].strip("`"), row[2].strip("`").rsplit("/", 1)[-1]) for row in rows}
+    assert found == expected | {("out", "/tf", "TFMessage")}
+
+
 def test_services_are_those_of_the_node():
     calls = calls_in(tree_of("node"), "create_service")
     names = [ast.unparse(call.args[1]).strip("f'").replace("{prefix}", "~/") for call in calls]

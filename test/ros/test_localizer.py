@@ -423,6 +423,33 @@ def test_life_cycle_and_parameters(make):
     robot.diagnosed("node", lambda s: s.message == "not locating: unconfigured")
 
 
+def test_targets_are_frames_where_tf2_is_installed(make):
+    tf2 = pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not installed")
+    _, robot = make("frames", publish_tf=True, tf_prefix="front_")
+    robot.listen(tf2.TFMessage, "/tf", "tf")
+    robot.send()  # the topic is offered from now on
+    time.sleep(1.0)
+    found = robot.send()
+    robot.wait(lambda: robot.messages["tf"], "a transform")
+    (frame,) = robot.messages["tf"][-1].transforms
+    assert (frame.header, frame.child_frame_id) == (found.header, "front_target_1")
+    place = frame.transform.translation
+    assert [place.x, place.y, place.z] == pytest.approx(place_of(found.targets[0]))
+    robot.messages["tf"].clear()
+    robot.send(WORLD, (1, RotatedBox.LOST), labels=False, depth=False)
+    robot.send()
+    robot.wait(lambda: robot.messages["tf"], "a transform")
+    assert len(robot.messages["tf"]) == 1
+
+
+def test_without_tf2_frames_are_left_out_and_it_is_said_once(make, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", None)
+    node, robot = make("frameless", publish_tf=True)
+    for _ in range(2):
+        assert robot.send().targets[0].source == TargetPose.DEPTH
+    assert "tf2_msgs is not installed" in node._outputs._no_transforms
+
+
 def test_a_fixed_frame_needs_tf2_or_odometry(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_ros", None)  # as if it were not installed
     node, robot = make("fixed", calibrated=False, fixed_frame="map")
