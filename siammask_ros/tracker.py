@@ -393,7 +393,7 @@ class SiamMaskTracker:
         return tensor.permute(0, 3, 1, 2)  # (N, 3, S, S)
 
     def _search_region(
-        self, image_bgr: ImageBgr, state: TrackerState, scale: float
+        self, image_bgr: ImageBgr, state: TrackerState, scale: float = 1.0
     ) -> SearchRegion:
         config = self.config
         context_side = config.context_side(state.size_wh) * scale
