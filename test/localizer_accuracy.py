@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from rendered_depth import angle_between
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -40,14 +41,15 @@ WELL_VISIBLE = 0.9
 class Errors(NamedTuple):
     """Of one image.
 
-    depth is a share of the truth, azimuth and elevation are degrees, velocity is m/s.
+    depth is a share of the truth, azimuth (of the target's middle) and bearing (of the middle of
+    what is seen of it) are degrees, velocity is m/s.
     """
 
     time_s: float
     source: Source
     depth: float
     azimuth: float
-    elevation: float
+    bearing: float
     velocity: float
 
 
@@ -106,16 +108,16 @@ def measure(*, until_s=SECONDS, rate=25.0, grow_px=2, smoothing=True, fixed=Fals
         ))  # fmt: skip
         assert seen or found.position is None
         if frame.visible_share[TARGET] > WELL_VISIBLE:
-            errors.append(_errors(time_s, found, frame))
+            errors.append(_errors(time_s, found, frame, world.camera))
         base = trailing(frame.inhabitants[TARGET].pose, base, 1 / rate)
     return errors
 
 
-def _errors(time_s, found, frame):
-    x, y, z = frame.middle_in_camera(TARGET)
+def _errors(time_s, found, frame, camera):
+    x, _, z = frame.middle_in_camera(TARGET)
     if found.position is None:
         return Errors(time_s, found.source, *[math.nan] * 4)
-    fx, fy, fz = found.position
+    fx, _, fz = found.position
     footing = frame.inhabitants[TARGET]
     heading = footing.pose.heading
     true = footing.speed * np.array([math.cos(heading), math.sin(heading), 0.0])
@@ -123,9 +125,16 @@ def _errors(time_s, found, frame):
     return Errors(
         time_s, found.source, fz / z - 1,
         math.degrees(math.atan2(fx, fz) - math.atan2(x, z)),
-        math.degrees(math.atan2(fy, fz) - math.atan2(y, z)),
+        angle_between(found.position, _middle_of_mask(frame, camera)),
         float(np.linalg.norm(velocity - true)),
     )  # fmt: skip
+
+
+def _middle_of_mask(frame, camera):
+    """The direction of the mean of the exact mask's pixels, by the pinhole's formula."""
+    rows, columns = np.nonzero(frame.labels == TARGET)
+    cx, cy = camera.center_xy
+    return np.array([columns.mean() - cx, rows.mean() - cy, camera.focal_px])
 
 
 def main():
@@ -137,10 +146,10 @@ def main():
         "smoothed in the camera's frame": {},
         "smoothed in a fixed frame": {"fixed": True},
     }.items():
-        errors = measure(rate=10.0, **options)
+        errors = measure(rate=6.0, **options)
         known = [error for error in errors if error.source is not Source.NONE]
         print(f"{name}: {len(known)} of {len(errors)} images")  # noqa: T201
-        for quantity, unit in (("depth", 100), ("azimuth", 1), ("elevation", 1), ("velocity", 1)):
+        for quantity, unit in (("depth", 100), ("azimuth", 1), ("bearing", 1), ("velocity", 1)):
             values = np.abs([getattr(error, quantity) for error in known]) * unit
             row = ", ".join(f"{value:.2f}" for value in np.nanquantile(values, (0.5, 0.95, 1)))
             print(f"  {quantity:10} {row}")  # noqa: T201

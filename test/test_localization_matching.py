@@ -18,6 +18,7 @@ PERIOD_NS = 40 * MS
 
 def matcher(**options):
     values = {"tolerance_ns": 20 * MS, "patience_s": 0.1, "buffer_ns": 1000 * MS,
+              "buffer_bytes": 1 << 20,
               "needs_depth": True}  # fmt: skip
     return FrameMatcher(**(values | options))
 
@@ -138,6 +139,16 @@ def test_buffers_are_bounded():
     for number in range(500):
         subject.add_depth(stamp(number), None)
     assert len(subject._depths) == 1000 // 40 + 1
+
+
+def test_depth_takes_no_more_memory_than_it_may():
+    subject = matcher(buffer_bytes=1000)
+    for number in range(20):
+        subject.add_depth(stamp(number), number, 300)
+    assert list(subject._depths.values()) == [17, 18, 19]
+    subject.add_depth(stamp(20), "large", 5000)
+    assert list(subject._depths.values()) == ["large"]
+    assert subject._depth_bytes == {stamp(20): 5000}
 
 
 def test_a_jump_back_in_time_begins_anew():

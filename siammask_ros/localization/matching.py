@@ -52,6 +52,7 @@ class FrameMatcher(Generic[Boxes, Labels, Depth]):
         tolerance_ns: int,
         patience_s: float,
         buffer_ns: int,
+        buffer_bytes: int,
         needs_depth: bool,
         is_complete: Callable[[int], bool] = lambda stamp_ns: True,  # noqa: ARG005
     ) -> None:
@@ -61,17 +62,20 @@ class FrameMatcher(Generic[Boxes, Labels, Depth]):
             tolerance_ns: depth may be so far from the image.
             patience_s: boxes wait so long for what belongs to them.
             buffer_ns: how long, by their stamps, messages are kept.
+            buffer_bytes: how much depth is kept; the newest in any case.
             needs_depth: depth is waited for.
             is_complete: what else boxes of a stamp wait for is there.
         """
         self.tolerance_ns = tolerance_ns
         self.patience_s = patience_s
         self.buffer_ns = buffer_ns
+        self.buffer_bytes = buffer_bytes
         self._needs_depth = needs_depth
         self._is_complete = is_complete
         self._boxes: OrderedDict[int, _Waiting] = OrderedDict()
         self._labels: dict[int, Labels] = {}
         self._depths: dict[int, Depth] = {}
+        self._depth_bytes: dict[int, int] = {}
         self._last_ns: int | None = None
 
     def add_boxes(self, stamp_ns: int, boxes: Boxes, now_s: float, *, needs_more: bool) -> bool:
@@ -101,10 +105,17 @@ class FrameMatcher(Generic[Boxes, Labels, Depth]):
         self._labels[stamp_ns] = labels
         self._trim(self._labels, stamp_ns)
 
-    def add_depth(self, stamp_ns: int, depth: Depth) -> None:
-        """A depth image or a point cloud has come."""
+    def add_depth(self, stamp_ns: int, depth: Depth, size_bytes: int = 0) -> None:
+        """A depth image or a point cloud has come, of so many bytes."""
         self._depths[stamp_ns] = depth
+        self._depth_bytes[stamp_ns] = size_bytes
         self._trim(self._depths, stamp_ns)
+        sizes = {held: self._depth_bytes[held] for held in self._depths}
+        for held in sorted(sizes):
+            if held == stamp_ns or sum(sizes.values()) <= self.buffer_bytes:
+                break
+            del self._depths[held], sizes[held]
+        self._depth_bytes = sizes
 
     def boxes_at(self, stamp_ns: int) -> Boxes:
         """Boxes that wait.

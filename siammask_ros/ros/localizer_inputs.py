@@ -42,6 +42,7 @@ from siammask_ros.ros.transforms import Transforms, transform_of_pose
 from siammask_ros.target_status import TargetStatus
 
 LABEL_ENCODINGS = ("mono8", "8uc1")
+BYTES_PER_MEGABYTE = 1_000_000
 SOURCE_DEPTH = 10
 """Messages that the middleware keeps of each topic."""
 ODOMETRY_QOS = QoSProfile(depth=50, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -89,7 +90,7 @@ class LocalizerInputs:
         self._odometry_fault = ""
         self._image_size_wh: tuple[int, int] | None = None
         self.matcher: FrameMatcher[RotatedBoxArray, Image, DepthMessage] = FrameMatcher(
-            tolerance_ns=0, patience_s=0.0, buffer_ns=0,
+            tolerance_ns=0, patience_s=0.0, buffer_ns=0, buffer_bytes=0,
             needs_depth=settings.depth_source != "none", is_complete=self._knows_camera_at,
         )  # fmt: skip
         self.apply(settings)
@@ -117,6 +118,7 @@ class LocalizerInputs:
         self.matcher.tolerance_ns = round(settings.depth_tolerance * NANOSECONDS_PER_SECOND)
         self.matcher.patience_s = settings.wait_seconds
         self.matcher.buffer_ns = round(settings.buffer_seconds * NANOSECONDS_PER_SECOND)
+        self.matcher.buffer_bytes = settings.buffer_megabytes * BYTES_PER_MEGABYTE
 
     def take(self) -> list[Matched[RotatedBoxArray, Image, DepthMessage]]:
         """The images that need not wait any longer, oldest first."""
@@ -163,7 +165,11 @@ class LocalizerInputs:
         )
 
     def _on_boxes(self, message: RotatedBoxArray) -> None:
-        followed = any(TargetStatus(box.state) in FOLLOWED for box in message.boxes)
+        try:
+            followed = any(TargetStatus(box.state) in FOLLOWED for box in message.boxes)
+        except ValueError as error:
+            self._node.get_logger().error(f"boxes not used: {error}", throttle_duration_sec=5.0)
+            return
         self.counts["followed"] += followed
         stamp_ns = stamp_to_ns(message.header.stamp)
         if self.matcher.add_boxes(stamp_ns, message, time.monotonic(), needs_more=followed):
@@ -173,7 +179,8 @@ class LocalizerInputs:
         self.matcher.add_labels(stamp_to_ns(message.header.stamp), message)
 
     def _on_depth(self, message: DepthMessage) -> None:
-        self.matcher.add_depth(stamp_to_ns(message.header.stamp), message)
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        self.matcher.add_depth(stamp_ns, message, len(message.data))
 
     def _on_odometry(self, message: Odometry) -> None:
         self.counts["odometry"] += 1

@@ -63,6 +63,12 @@ class LocalizerSettings(ParameterTable):
         changes=_LIVE,
         between=(0.05, 60.0),
     )
+    buffer_megabytes: int = parameter(
+        256,
+        "Memory that depth that is kept may take, in megabytes; the newest is kept in any case.",
+        changes=_LIVE,
+        between=(1, 1_000_000),
+    )
     rectified: bool = parameter(
         False,
         "The tracker's images are without distortion: matrix P of camera_info is theirs, not K.",

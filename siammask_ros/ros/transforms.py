@@ -45,9 +45,9 @@ class Transforms:
         """From frame `source` to frame `target` at a time, or why that is not known (yet)."""
         try:
             found = self._buffer.lookup_transform(target, source, Time(nanoseconds=stamp_ns))
-        except self._tf2.TransformException as error:
+            return transform_of(found.transform)
+        except (self._tf2.TransformException, ValueError) as error:
             return f"no transform from {source} to {target}: {error}"
-        return transform_of(found.transform)
 
     def destroy(self) -> None:
         """Stop listening."""
