@@ -17,8 +17,8 @@ RANDOM_PREFIX = "random:"
 _SEED = 0
 _SCENES = 6
 _EXEMPLAR_SIDE, _SEARCH_SIDE = 127, 255
-_SCORE_SPREAD, _BOX_SPREAD = 1.0, 0.2
-"""Standard deviations of logits and of box deltas; boxes are exponentials of these."""
+_SCORE_SPREAD, _BOX_SPREAD, _MASK_SPREAD = 1.0, 0.2, 3.0
+"""Standard deviations of logits, of box deltas, whose exponentials boxes are, and of masks."""
 
 
 def random_network(name: str) -> SiamMask:
@@ -71,7 +71,7 @@ def _scale(head: nn.Module | None, output: Tensor | None, spread: float) -> None
 
 
 def _center_masks(network: SiamMask, output: SearchOutput) -> None:
-    """Let about half of a refined mask be inside: the refiner has no norms."""
+    """Let about half of a refined mask be inside, and clearly so: the refiner has no norms."""
     if network.refiner is None:
         return
     last = [
@@ -82,7 +82,10 @@ def _center_masks(network: SiamMask, output: SearchOutput) -> None:
     assert last.bias is not None
     cells = torch.full((len(output.score_logits),), output.score_logits.shape[-1] // 2)
     with torch.no_grad():
-        last.bias -= network.mask_at(output, cells, cells).median()
+        logits = network.mask_at(output, cells, cells)
+        factor = _MASK_SPREAD / float(logits.std())
+        last.weight.mul_(factor)
+        last.bias.sub_(logits.median()).mul_(factor)
 
 
 def _patches(side: int) -> Tensor:
