@@ -324,6 +324,10 @@ def generators():
         "replay-launch-arguments": lambda: launch_table(replay_launch_arguments()),
         "localizer-launch-arguments": lambda: launch_table(launch_arguments("localizer")),
         "following-launch-arguments": lambda: launch_table(launch_arguments("following")),
+        "follow-demo-launch-arguments": lambda: launch_table(launch_arguments("follow_demo")),
+        "world-simulator-parameters": lambda: parameters_table(
+            module_without_ros("world_parameters").SimulatorSettings
+        ),
         "nav2-launch-arguments": lambda: launch_table(launch_arguments("nav2_following")),
         "video-camera-parameters": lambda: options_table("video_camera"),
         "encodings": encodings_list,
@@ -630,11 +634,16 @@ def check_ros2(words):
 
 
 def check_service_call(words):
-    name, kind, request = words
+    name, kind, *requests = words
     _, node, service = name.split("/")
     module = "node" if node == "siammask_tracker" else node.removeprefix("target_")
     source = (PACKAGE / "ros" / f"{module}.py").read_text()
     assert f'"~/{service}"' in source
+    if kind == "std_srvs/srv/Trigger":
+        assert f'Trigger, "~/{service}"' in source
+        assert not requests
+        return
+    (request,) = requests
     if kind == "std_srvs/srv/SetBool":
         assert f'SetBool, "~/{service}"' in source
         assert set(yaml.safe_load(request)) == {"data"}

@@ -43,7 +43,7 @@ from siammask_ros.ros.follow_record import Command, Moment, Record, truth_row, w
 from siammask_ros.ros.follow_summary import summarise, summary_lines, write_summary
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameter_table import Changes, ParameterTable, parameter
-from siammask_ros.ros.world_simulator import SimulatorSettings
+from siammask_ros.ros.world_parameters import SimulatorSettings
 from siammask_ros.scenes.follow_world import SECONDS, TARGET, follow_world
 from siammask_ros.scenes.pinhole import Pose2D
 from siammask_ros.scenes.walks import Motion

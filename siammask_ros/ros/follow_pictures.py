@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -257,8 +258,9 @@ def follow_chart(rows: Sequence[TruthRow], limits: dict[str, float], view_deg: f
 def _draw_states(axes: Axes, rows: Sequence[TruthRow]) -> None:
     """What the tracker said, as coloured bands, and when there was nothing to be seen."""
     times = [row.time_s for row in rows]
+    states = list(accumulate((row.state for row in rows), lambda old, new: new or old))
     for state, colour in _STATE_BANDS:
-        for begin, end in _spans(times, [row.state == state for row in rows]):
+        for begin, end in _spans(times, [each == state for each in states]):
             axes.axvspan(begin, end, color=colour, alpha=0.25, linewidth=0)
     for begin, end in _spans(times, [row.visible < 0.1 for row in rows]):
         axes.axvspan(begin, end, ymax=0.06, color="#222222", linewidth=0)

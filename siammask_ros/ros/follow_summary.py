@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +29,8 @@ class Stop(NamedTuple):
 
     Attributes:
         lost_s: time of the first image of the loss.
-        robot_s: seconds from there until the robot stood; NaN if it never did.
-        command_s: seconds until it was told to stand; NaN if never.
+        robot_s: seconds from there until the robot stood; NaN if the target was seen again before.
+        command_s: seconds until it was told to stand; NaN likewise.
         lasted_s: until the target was seen again or the run ended.
     """
 
@@ -60,6 +60,7 @@ class Summary:
     bearing_error_p95_deg: float
     mask_iou: float
     losses: int
+    losses_without_stop: int
     longest_stop_s: float
     longest_stop_command_s: float
     hidden_s: float
@@ -128,8 +129,9 @@ def summarise(record: Record, rows: Sequence[TruthRow], limits: Mapping[str, flo
         bearing_error_p95_deg=_percentile(bearing_error, 95),
         mask_iou=_mean(columns["mask_iou"][measured]),
         losses=len(stops),
-        longest_stop_s=max((stop.robot_s for stop in stops), default=0.0),
-        longest_stop_command_s=max((stop.command_s for stop in stops), default=0.0),
+        losses_without_stop=sum(math.isnan(stop.robot_s) for stop in stops),
+        longest_stop_s=_longest(stop.robot_s for stop in stops),
+        longest_stop_command_s=_longest(stop.command_s for stop in stops),
         hidden_s=_longest_hidden(rows),
         boxes_ms_p50=latency["boxes_ms"][0],
         boxes_ms_p99=latency["boxes_ms"][1],
@@ -234,6 +236,11 @@ def _percentile(values: NDArray[np.float64], share: float) -> float:
     return float(np.percentile(known, share)) if known.size else math.nan
 
 
+def _longest(values: Iterable[float]) -> float:
+    """The greatest that is known, 0 if none is."""
+    return max((value for value in values if math.isfinite(value)), default=0.0)
+
+
 def _mean(values: NDArray[np.float64]) -> float:
     known = values[np.isfinite(values)]
     return float(known.mean()) if known.size else math.nan
@@ -265,6 +272,7 @@ def summary_lines(summary: Summary) -> list[str]:
     distances = f"95 %: {it.distance_error_p95:.3f} m; {tracked}"
     depth = f"{it.depth_error_median:.2%} (95 %: {it.depth_error_p95:.2%})"
     told = f"told to stand after {it.longest_stop_command_s:.2f} s"
+    back = f"{it.losses_without_stop} times it was back before"
     bearing = f"{it.bearing_error_median_deg:.2f} deg (95 %: {it.bearing_error_p95_deg:.2f} deg)"
     latency = ", ".join(
         f"to {what} {p50:.0f} ms (99 %: {p99:.0f} ms)"
@@ -286,7 +294,7 @@ def summary_lines(summary: Summary) -> list[str]:
         f"target in view {it.in_view:.1%} of the time, {seen}",
         f"distance error {it.distance_error_mean:.3f} m ({distances})",
         f"depth error {depth}, bearing error {bearing}",
-        f"{it.losses} times LOST: {told}, stood after {it.longest_stop_s:.2f} s at the longest",
+        f"{it.losses} times LOST: {told}, stood after {it.longest_stop_s:.2f} s at most; {back}",
         f"latency from the image {latency}",
         f"{it.commands} commands, {it.commands_above_limits} above limits: at most {greatest}",
     ]

@@ -18,7 +18,6 @@ import math
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,8 +35,8 @@ from siammask_msgs.msg import RotatedBox, TargetBox, TargetBoxArray, TargetPose,
 from siammask_ros.frames import NANOSECONDS_PER_SECOND
 from siammask_ros.ros.messages import image as image_message
 from siammask_ros.ros.messages import ns_to_stamp
-from siammask_ros.ros.parameter_table import Changes, ParameterTable, parameter
 from siammask_ros.ros.run_node import interrupt_once
+from siammask_ros.ros.world_parameters import SimulatorSettings
 from siammask_ros.scenes.follow_world import LABEL, START, TARGET, follow_world
 from siammask_ros.scenes.pinhole import Pinhole, Pose2D
 from siammask_ros.scenes.walks import Drive, Motion, Unicycle
@@ -50,40 +49,6 @@ DELAY_S = 0.06
 RENDER_AHEAD_S = 0.05
 """Where the robot is when an image is due is certain that long before."""
 MM_PER_M = 1000.0
-_FIXED = Changes.NEVER
-
-
-@dataclass(frozen=True)
-class SimulatorSettings(ParameterTable):
-    """Every parameter of the node with its default, description and range."""
-
-    seed: int = parameter(
-        1, "Of textures and noise; the ways are the same.", changes=_FIXED, between=(0, 2**31)
-    )
-    rate: float = parameter(20.0, "Images a second.", changes=_FIXED, between=(1.0, 60.0))
-    width: int = parameter(640, "Of the images, in pixels.", changes=_FIXED, between=(64, 4096))
-    height: int = parameter(480, "Of the images, in pixels.", changes=_FIXED, between=(48, 4096))
-    depth_encoding: str = parameter(
-        "16UC1",
-        "16UC1: millimetres, 0 where there is none; 32FC1: metres, NaN.",
-        changes=_FIXED,
-        choices=("16UC1", "32FC1"),
-    )
-    depth_noise: float = parameter(
-        DepthSensor.noise,
-        "Standard deviation of the depth, as a share of it.",
-        changes=_FIXED,
-        between=(0.0, 1.0),
-    )
-    depth_holes: float = parameter(
-        DepthSensor.holes, "Share of pixels without depth.", changes=_FIXED, between=(0.0, 1.0)
-    )
-
-    @property
-    def camera(self) -> Pinhole:
-        """The pinhole: as wide a view whatever the size."""
-        usual = Pinhole()
-        return Pinhole(self.width, self.height, usual.focal_px * self.width / usual.width)
 
 
 class WorldSimulator(Node):

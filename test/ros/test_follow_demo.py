@@ -37,7 +37,8 @@ from siammask_ros.ros.images import decode_image
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameters import Settings
 from siammask_ros.ros.processes import PROFILE_VARIABLES
-from siammask_ros.ros.world_simulator import SimulatorSettings, WorldSimulator, depth_message
+from siammask_ros.ros.world_parameters import SimulatorSettings
+from siammask_ros.ros.world_simulator import WorldSimulator, depth_message
 from siammask_ros.scenes.follow_world import DISTANCE_M, START, TARGET, follow_world, target_walk
 from siammask_ros.scenes.pinhole import Pose2D
 from siammask_ros.scenes.walks import Motion
@@ -151,6 +152,9 @@ def test_a_stop_is_timed_from_the_first_lost_image(world):
     assert first == pytest.approx((4.1, 0.2, 0.08, 0.3))
     assert second.lost_s == 4.5
     assert math.isnan(second.robot_s)  # it was found again before the robot stood
+    summary = summarise(record, rows, {})
+    assert (summary.losses, summary.losses_without_stop) == (2, 1)
+    assert summary.longest_stop_s == pytest.approx(0.2)
     assert [row.command_speed for row in rows][:4] == [0.5, 0.5, 0.0, 0.0]
 
 
