@@ -89,6 +89,25 @@ def test_depth_and_bearing_are_exact_with_holes_noise_and_a_mask_that_is_too_lar
     assert error @ np.linalg.solve(found.position_covariance, error) < 16
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("scale", [1, 2])
+def test_what_is_behind_the_target_does_not_turn_its_bearing(side, scale):
+    """A mask with a third of wall beside the target, as where colours are alike."""
+    world = World((board(2.5, 0.1, bottom=0.3),))
+    depth, labels = world.render()
+    columns = np.flatnonzero(labels.any(axis=0))
+    width = len(columns) // 2
+    grown = np.maximum(labels, np.roll(labels, side * width, axis=1))
+    noisy = spoiled(depth, np.random.default_rng(1))[::scale, ::scale]
+    true = world.in_camera(world.boards[0].middle)
+    (found,) = Localizer(RAW).locate(observe(world, depth=noisy, labels=grown))
+    assert angle_between(found.bearing, true) < 0.5
+    assert angle_between(found.position, true) < 0.5
+    assert found.position[2] == pytest.approx(true[2], rel=0.03)
+    (without,) = Localizer(RAW).locate(observe(world, depth="no depth", labels=grown))
+    assert angle_between(without.bearing, true) > 2.0
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_errors_are_as_large_as_the_covariance_says(seed):
     """Over many images the filtered error agrees with its covariance, or is smaller."""

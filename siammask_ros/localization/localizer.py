@@ -31,6 +31,7 @@ from siammask_ros.localization.measure import (
     measure_depth,
     measure_ground,
     robust_depth,
+    without_strangers,
 )
 from siammask_ros.localization.motion import Motion, MotionConfig
 from siammask_ros.localization.space import RigidTransform
@@ -247,6 +248,7 @@ class Localizer:
         found = view if isinstance(view, str) else self._look_at_depth(target, view)
         if isinstance(found, tuple):
             samples, depth = found
+            bearing = without_strangers(bearing, samples, depth)
             measurement = measure_depth(bearing, depth, sight, self.config.errors)
             holes = 1 - len(samples.depths) / max(samples.offered, 1)
             source = observation.depth_source

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from siammask_ros.localization.camera import FloatArray, Sight
-from siammask_ros.localization.depth import BoolArray, LabelImage, cut_out
+from siammask_ros.localization.depth import BoolArray, LabelImage, Samples, cut_out
 
 MAD_TO_SIGMA = 1.4826
 """The median absolute deviation of a normal distribution is its sigma divided by this."""
@@ -20,6 +20,8 @@ SMALLEST_SPREAD = 0.005
 TRIMMING_ROUNDS = 4
 ENOUGH_DEPTHS = 4000
 """Of more, some are left out: the median stays the same within a few hundredths of sigma."""
+LEAST_STRANGERS = 0.02
+"""Fewer pixels, as a share, are noise and do not move the middle of a mask."""
 FOOT_SHARE = 0.01
 """The foot is where so much of a mask's rows, at least one, end."""
 LEAST_DIP = math.radians(1.0)
@@ -104,6 +106,26 @@ def bearing_of(pixel_xy: tuple[float, float], sight: Sight) -> FloatArray:
     ray = np.array([x, y, 1.0])
     bearing: FloatArray = ray / np.linalg.norm(ray)
     return bearing
+
+
+def without_strangers(bearing: FloatArray, samples: Samples, found: RobustDepth) -> FloatArray:
+    """The direction to the middle of a mask, less what is on it but elsewhere in depth.
+
+    Args:
+        bearing: (3,) unit vector to the middle of the whole mask.
+        samples: on the mask.
+        found: what most of them agree on.
+    """
+    if 1 - float(found.kept.mean()) < LEAST_STRANGERS:
+        return bearing
+    looked_at = np.zeros(len(found.kept), dtype=np.bool_)
+    looked_at[:: max(1, len(found.kept) // ENOUGH_DEPTHS)] = True
+    points = samples.points(looked_at)
+    directions = points[:, :2] / points[:, 2:]
+    shift = directions[found.kept[looked_at]].mean(axis=0) - directions.mean(axis=0)
+    ray = bearing / bearing[2] + np.array([*shift, 0.0])
+    turned: FloatArray = ray / np.linalg.norm(ray)
+    return turned
 
 
 @dataclass(frozen=True)
