@@ -12,10 +12,10 @@ came of it. `ros2 launch siammask_ros follow_demo.launch.py` starts the same.
 from __future__ import annotations
 
 import argparse
-import math
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,11 @@ ODOM_FRAME = "odom"
 MAX_SPEED = 1.4
 """m/s: somebody who walks is followed, and caught up with after a loss."""
 MAX_ACCELERATION = 1.2
+
+
+FAULTS = ("cannot configure", "cannot activate")
+"""In the log of a lifecycle node that does not come to work, though its process goes on."""
+POLL_S = 0.2
 
 
 class DemoNode(NamedTuple):
@@ -167,8 +172,11 @@ def run_follow_demo(options: FollowDemoOptions) -> None:
                 settings = {"parameters": node.parameters, "remaps": node.remaps}
                 process = NodeProcess(node.executable, node.module, folder=work, **settings)
                 processes.append(process)
-            *others, director = processes
-            director.wait(math.inf, others)
+            director = processes[-1]
+            while director.status is None:
+                check_nodes(processes)
+                time.sleep(POLL_S)
+            director.check()
             say(director.log.read_text(encoding="utf-8").rstrip())
         except ProcessError:
             keep_logs(work, options.output)
@@ -178,6 +186,18 @@ def run_follow_demo(options: FollowDemoOptions) -> None:
                 process.stop()
             if options.verbose:
                 show_logs(work)
+
+
+def check_nodes(processes: Sequence[NodeProcess]) -> None:
+    """Raise ProcessError if one has ended, or lives on without having come to work."""
+    *others, director = processes
+    for process in others:
+        process.check()
+        if process.status is not None:
+            raise ProcessError(f"{process.name} ended before {director.name}")
+        log = process.log.read_text(encoding="utf-8", errors="replace")
+        if any(words in log for words in FAULTS):
+            raise ProcessError(f"{process.name}: {process.last_words()}")
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> FollowDemoOptions:

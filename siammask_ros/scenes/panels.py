@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from siammask_ros.scenes.pinhole import CameraPose, Pinhole, Points
 NEAR_M = 0.05
 """What is nearer to the camera's plane is not drawn."""
 _LEAST_MIP_PX = 8
+_SUBPIXEL_BITS = 4
 _MIP_SCALE = 1.5
 """Texture pixels to an image pixel from which on the next smaller texture is taken."""
 _LEAST_VIEW_M = 1e-6
@@ -56,26 +58,31 @@ class Canvas(NamedTuple):
 
 
 class Mip(NamedTuple):
-    """A texture at a part of its size: color (h, w, 3) and coverage (h, w), both uint8."""
+    """A texture at a part of its size.
+
+    Attributes:
+        color: (h, w, 3) uint8.
+        alpha: (h, w) uint8 coverage; None where all is covered.
+    """
 
     color: ImageBgr
-    alpha: Alpha
+    alpha: Alpha | None
 
 
 def mip_chain(color: ImageBgr, alpha: Alpha | None = None) -> tuple[Mip, ...]:
     """A texture and its halves down to a few pixels; all of it is covered without an alpha."""
-    if alpha is None:
-        alpha = np.full(color.shape[:2], 255, np.uint8)
-    if color.shape[:2] != alpha.shape:
+    if alpha is not None and color.shape[:2] != alpha.shape:
         raise ValueError(f"texture {color.shape} and coverage {alpha.shape} differ in size")
     chain = [Mip(color, alpha)]
-    while min(chain[-1].alpha.shape) >= 2 * _LEAST_MIP_PX:
-        height, width = chain[-1].alpha.shape
-        half = (width // 2, height // 2)
-        chain.append(
-            Mip(*(uint8(cv2.resize(a, half, interpolation=cv2.INTER_AREA)) for a in chain[-1]))
-        )
+    while min(chain[-1].color.shape[:2]) >= 2 * _LEAST_MIP_PX:
+        color, alpha = chain[-1]
+        chain.append(Mip(_half(color), None if alpha is None else _half(alpha)))
     return tuple(chain)
+
+
+def _half(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = texture.shape[:2]
+    return uint8(cv2.resize(texture, (width // 2, height // 2), interpolation=cv2.INTER_AREA))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +116,31 @@ class Panel:
         return float(np.linalg.norm(middle - pose.position))
 
 
+class Panels:
+    """Panels that stand still, of which those in view are found at once.
+
+    Args:
+        panels: one-sided.
+    """
+
+    def __init__(self, panels: Sequence[Panel]) -> None:
+        self._panels = tuple(panels)
+        corners = np.array([panel.corners for panel in panels]).reshape(-1, 4, 3)
+        self._corners = corners
+        self._normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0])
+
+    def in_view(self, camera: Pinhole, pose: CameraPose) -> list[Panel]:
+        """Those that face the camera and are not wholly outside a side of its view."""
+        offset = self._corners - pose.position
+        facing = (self._normals * offset[:, 0]).sum(axis=1) > 0
+        x, y, z = np.moveaxis(offset @ pose.rotation, 2, 0)
+        reach_x, reach_y = ((side / 2 + 1) / camera.focal_px for side in camera.size_wh)
+        outside = (z < NEAR_M).all(axis=1)
+        for across, reach in ((x, reach_x), (y, reach_y)):
+            outside |= (across > z * reach).all(axis=1) | (across < -z * reach).all(axis=1)
+        return [self._panels[index] for index in np.flatnonzero(facing & ~outside)]
+
+
 def draw_panel(canvas: Canvas, camera: Pinhole, pose: CameraPose, panel: Panel) -> None:
     """Draw what of a panel is in front of all that was drawn before; in place.
 
@@ -128,7 +160,7 @@ def draw_panel(canvas: Canvas, camera: Pinhole, pose: CameraPose, panel: Panel) 
         return
     rows, columns = window
     mip = panel.texture[_mip_level(camera, panel, seen)]
-    height, width = mip.alpha.shape
+    height, width = mip.color.shape[:2]
     # Texture pixel centres are whole numbers: the texture spans -0.5 to width - 0.5.
     step_x, step_y = right / width, down / height
     to_image = camera.matrix @ np.stack([step_x, step_y, corner + 0.5 * (step_x + step_y)], axis=1)
@@ -136,11 +168,17 @@ def draw_panel(canvas: Canvas, camera: Pinhole, pose: CameraPose, panel: Panel) 
     matrix = shift @ to_image
     size = (columns.stop - columns.start, rows.stop - rows.start)
     inverse_depth = plane_inverse_depth(camera, normal, corner, window)
-    alpha = uint8(
-        cv2.warpPerspective(
-            mip.alpha, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    if mip.alpha is None:
+        alpha = _fill(camera, seen, window)
+        # Half a pixel beyond the edge of a panel seen at a slant, its plane is somewhere else.
+        depths = seen[:, 2]
+        np.clip(inverse_depth, 1 / depths.max(), 1 / depths.min(), out=inverse_depth)
+    else:
+        alpha = uint8(
+            cv2.warpPerspective(
+                mip.alpha, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+            )
         )
-    )
     below = canvas.inverse_depth[window]
     # What is behind the camera has a negative inverse depth, so it is never nearer.
     alpha[inverse_depth <= below] = 0
@@ -190,8 +228,25 @@ def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
     )
 
 
+def _fill(camera: Pinhole, seen: Points, window: tuple[slice, slice]) -> Alpha:
+    """Coverage of what is seen of a panel (optical frame), in a window."""
+    rows, columns = window
+    alpha = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.uint8)
+    pixels = _pixels(camera, seen) - [columns.start, rows.start]
+    fixed = np.rint(pixels * (1 << _SUBPIXEL_BITS)).astype(np.int32)
+    cv2.fillConvexPoly(alpha, fixed, 255, cv2.LINE_AA, _SUBPIXEL_BITS)
+    return alpha
+
+
+def _pixels(camera: Pinhole, seen: Points) -> NDArray[np.float64]:
+    """Nx2 pixels of points in front of the camera (Nx3, optical frame)."""
+    return np.asarray(seen[:, :2] / seen[:, 2:] * camera.focal_px + camera.center_xy)
+
+
 def _clip_near(corners: Points) -> Points:
     """The part of a polygon (optical frame) that is in front of the camera, Nx3; may be empty."""
+    if (corners[:, 2] >= NEAR_M).all():
+        return corners
     kept = []
     for here, there in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         if here[2] >= NEAR_M:
@@ -206,7 +261,7 @@ def _window(camera: Pinhole, seen: Points) -> tuple[slice, slice] | None:
     """Rows and columns round what is seen, None if it is not in the image."""
     if len(seen) == 0:
         return None
-    pixels = seen[:, :2] / seen[:, 2:] * camera.focal_px + camera.center_xy
+    pixels = _pixels(camera, seen)
     low = np.clip(np.floor(pixels.min(axis=0) - 1), 0, camera.size_wh).astype(int)
     high = np.clip(np.ceil(pixels.max(axis=0) + 2), 0, camera.size_wh).astype(int)
     if (high <= low).any():
@@ -216,7 +271,7 @@ def _window(camera: Pinhole, seen: Points) -> tuple[slice, slice] | None:
 
 def _mip_level(camera: Pinhole, panel: Panel, seen: Points) -> int:
     """Which texture of the chain has about as many pixels as the image shows of it."""
-    height, width = panel.texture[0].alpha.shape
+    height, width = panel.texture[0].color.shape[:2]
     px_per_m = max(width / np.linalg.norm(panel.right), height / np.linalg.norm(panel.down))
     nearest = max(float(seen[:, 2].min()), NEAR_M)
     texture_px = float(px_per_m) * nearest / camera.focal_px

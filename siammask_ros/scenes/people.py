@@ -134,9 +134,9 @@ class Person:
         for phase in range(PHASES):
             swing = math.sin(2 * math.pi * phase / PHASES)
             walking.append(mip_chain(*sprite.pose(np.full(len(sprite.parts), swing))))
-        standing = mip_chain(*sprite.pose(np.zeros(len(sprite.parts))))
-        covered = float((standing[0].alpha >= INSIDE_ALPHA).mean())
-        return cls(standing, tuple(walking), covered * _CANVAS_M**2)
+        color, alpha = sprite.pose(np.zeros(len(sprite.parts)))
+        covered = np.count_nonzero(alpha >= INSIDE_ALPHA) / alpha.size
+        return cls(mip_chain(color, alpha), tuple(walking), covered * _CANVAS_M**2)
 
     def panel(
         self,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from siammask_ros.geometry import Box
 from siammask_ros.scenes.arrays import Floats, ImageBgr, Mask, check_between, uint8
 from siammask_ros.scenes.backdrop3d import Ground, Sky
-from siammask_ros.scenes.panels import Canvas, Mip, Panel, draw_panel, mip_chain
+from siammask_ros.scenes.panels import Canvas, Mip, Panel, Panels, draw_panel, mip_chain
 from siammask_ros.scenes.people import HEIGHT_M, Person, contact_shadow
 from siammask_ros.scenes.pinhole import CameraPose, Mount, Pinhole, Pose2D
 from siammask_ros.scenes.walks import Footing, Walk
@@ -152,6 +152,7 @@ class World:
         self.inhabitants = tuple(inhabitants)
         self.panels = tuple(panels)
         rng = np.random.default_rng(seed)
+        self._standing = Panels(self.panels)
         self._ground = Ground(rng)
         self._sky = Sky(rng, self.camera, self.mount)
         self._shadow = contact_shadow()
@@ -176,7 +177,9 @@ class World:
             for each in self.inhabitants
         ]
         farthest_first = sorted(
-            (*self.panels, *people), key=lambda panel: panel.distance(pose), reverse=True
+            (*self._standing.in_view(self.camera, pose), *people),
+            key=lambda panel: panel.distance(pose),
+            reverse=True,
         )
         for panel in farthest_first:
             draw_panel(canvas, self.camera, pose, panel)

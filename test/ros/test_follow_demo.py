@@ -370,25 +370,36 @@ def test_wrong_usage_exits_with_2(arguments):
     assert error.value.code == 2
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not HAS_LOCALIZER, reason="the node target_localizer is not there")
-def test_a_robot_follows(tmp_path):
-    output = tmp_path / "out"
+def run_demo(*arguments):
+    """The demo as a command, on a domain of its own."""
     environment = {
         name: value for name, value in os.environ.items() if name not in PROFILE_VARIABLES
     }
     environment.pop("ROS_DOMAIN_ID", None)
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "siammask_ros.ros.follow_demo", "--output", str(output)),
-            *("--seconds", "12", "--rate", "10", "--size", "320x240"),
-        ],
+    return subprocess.run(
+        [sys.executable, "-m", "siammask_ros.ros.follow_demo", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=400,
         env=environment,
         check=False,
     )
+
+
+def test_a_node_that_does_not_come_to_work_ends_the_demo(tmp_path):
+    output, weights = tmp_path / "out", tmp_path / "nowhere.pth"
+    done = run_demo("--output", output, "--weights", weights, "--size", "64x48")
+    assert done.returncode == 1
+    assert done.stderr.startswith("demo failed: tracker_node: cannot configure")
+    assert "nowhere.pth" in done.stderr
+    assert (output / "log" / "tracker_node.log").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_LOCALIZER, reason="the node target_localizer is not there")
+def test_a_robot_follows(tmp_path):
+    output = tmp_path / "out"
+    done = run_demo("--output", output, "--seconds", 12, "--rate", 10, "--size", "320x240")
     assert done.returncode == 0, done.stderr + done.stdout
     summary = json.loads((output / "summary.json").read_text())
     assert 10.0 < summary["seconds"] <= 12.0
