@@ -97,6 +97,14 @@ def test_the_nearest_depth_counts():
     assert (found.depth, found.depth_offset_ns) == (-3, -3 * MS)
 
 
+def test_depth_that_is_slower_than_the_images_is_not_waited_for():
+    subject = matcher()
+    sequence = [("boxes", stamp(0)), ("labels", stamp(0)), ("depth", stamp(0) - PERIOD_NS)]
+    assert not play(subject, sequence)
+    (found,) = play(subject, [("depth", stamp(1))])
+    assert (found.stamp_ns, found.depth) == (stamp(0), None)
+
+
 def test_lost_masks_do_not_hold_up_later_images():
     subject = matcher()
     found = play(subject, [

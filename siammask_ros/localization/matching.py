@@ -155,7 +155,10 @@ class FrameMatcher(Generic[Boxes, Labels, Depth]):
             return True
         if stamp_ns not in self._labels or not self._is_complete(stamp_ns):
             return False
-        return not self._needs_depth or self._nearest_depth(stamp_ns) is not None
+        if not self._needs_depth or self._nearest_depth(stamp_ns) is not None:
+            return True
+        # Depth that is too late has come: as a topic keeps its order, none that is near will.
+        return max(self._depths, default=0) > stamp_ns + self.tolerance_ns
 
     def _give_out(self) -> Matched[Boxes, Labels, Depth]:
         stamp_ns, waiting = self._boxes.popitem(last=False)
