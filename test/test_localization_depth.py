@@ -138,6 +138,20 @@ def test_depth_of_another_size_is_read_at_the_same_places(size_wh):
     assert np.ptp(points[:, 0]) == pytest.approx(TARGET.width, abs=0.05)
 
 
+@pytest.mark.parametrize("size_wh", [(320, 240), (1280, 960), (424, 318)])
+def test_points_of_another_size_are_where_the_pixels_look(size_wh):
+    """The level ground below the camera stays level, and at its height."""
+    scale = size_wh[0] / WORLD.size_wh[0]
+    center = tuple((c + 0.5) * scale - 0.5 for c in WORLD.center_xy)
+    ground = World(**VGA)
+    depth, _ = ground.render(size_wh=size_wh, focal_px=WORLD.focal_px * scale, center_xy=center)
+    labels = np.zeros((480, 640), dtype=np.uint8)
+    labels[330:470, 200:400] = 7
+    samples = ImageDepth(DepthImage(depth), labels, sight_of(ground)).samples(7, LIMITS)
+    points = samples.points(np.ones(len(samples.depths), dtype=bool))
+    assert points[:, 1] == pytest.approx(np.full(len(points), ground.height), abs=1e-6)
+
+
 def test_depth_of_another_shape_needs_its_own_camera():
     depth, _ = WORLD.render(size_wh=(848, 480), focal_px=420.0, center_xy=(420.0, 245.0))
     _, labels = WORLD.render()

@@ -127,6 +127,26 @@ def test_errors_are_as_large_as_the_covariance_says(seed):
     assert found.velocity == pytest.approx([-velocity[1], 0.0, velocity[0]], abs=0.12)
 
 
+def test_the_covariance_is_the_spread_along_the_line_of_sight_and_pixels_across_it():
+    """A target of two boards, 0.4 m apart in depth, each half of the mask; no noise."""
+    world = World((board(3.0, 0.35, width=0.5, bottom=0.4, height=1.2),
+                   board(3.4, -0.2, width=0.57, bottom=0.4, height=1.36)))  # fmt: skip
+    (found,) = Localizer(RAW).locate(observe(world))
+    ray = found.bearing
+    across = np.cross(ray, [0.0, 1.0, 0.0])
+    along_m, across_m = (
+        math.sqrt(axis @ found.position_covariance @ axis)
+        for axis in (ray, across / np.linalg.norm(across))
+    )
+    # The depths are 3.0 and 3.4: their median absolute deviation is 0 or 0.4.
+    _, robust = found.measured
+    assert robust.spread in (pytest.approx(0.0), pytest.approx(0.4 * 1.4826))
+    away = np.linalg.norm(found.position)
+    expected = math.hypot(robust.spread, 0.01 * found.position[2]) * away / found.position[2]
+    assert along_m == pytest.approx(expected)
+    assert across_m == pytest.approx(2.0 / 275 * away)
+
+
 @pytest.mark.parametrize("pitch", [0.0, 0.2, 0.5])
 @pytest.mark.parametrize("left", [-0.8, 0.0, 0.6])
 def test_the_ground_says_how_far_a_target_is(pitch, left):
