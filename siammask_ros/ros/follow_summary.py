@@ -22,6 +22,7 @@ STANDS_M_S = 0.02
 """A robot that is slower, and turns by less in rad/s, stands."""
 ROUNDING = 1e-6
 PERCENTILES = (50, 99)
+MS_PER_S = 1000.0
 
 
 class Stop(NamedTuple):
@@ -29,12 +30,14 @@ class Stop(NamedTuple):
 
     Attributes:
         lost_s: time of the first image of the loss.
+        said_s: seconds from there until the tracker's LOST was heard.
         robot_s: seconds from there until the robot stood; NaN if the target was seen again before.
         command_s: seconds until it was told to stand; NaN likewise.
         lasted_s: until the target was seen again or the run ended.
     """
 
     lost_s: float
+    said_s: float
     robot_s: float
     command_s: float
     lasted_s: float
@@ -62,6 +65,7 @@ class Summary:
     losses: int
     losses_without_stop: int
     longest_stop_s: float
+    longest_stop_said_s: float
     longest_stop_command_s: float
     hidden_s: float
     boxes_ms_p50: float
@@ -131,6 +135,7 @@ def summarise(record: Record, rows: Sequence[TruthRow], limits: Mapping[str, flo
         losses=len(stops),
         losses_without_stop=sum(math.isnan(stop.robot_s) for stop in stops),
         longest_stop_s=_longest(stop.robot_s for stop in stops),
+        longest_stop_said_s=_longest(stop.robot_s - stop.said_s for stop in stops),
         longest_stop_command_s=_longest(stop.command_s for stop in stops),
         hidden_s=_longest_hidden(rows),
         boxes_ms_p50=latency["boxes_ms"][0],
@@ -177,6 +182,7 @@ def _stop(commands: Sequence[Command], rows: Sequence[TruthRow]) -> Stop:
     )
     return Stop(
         lost_s,
+        rows[0].boxes_ms / MS_PER_S,
         robot - lost_s if robot <= ended else math.nan,
         told - lost_s if told <= ended else math.nan,
         ended - lost_s,
@@ -271,7 +277,8 @@ def summary_lines(summary: Summary) -> list[str]:
     tracked = f"while tracked {it.distance_error_tracked_mean:.3f} m"
     distances = f"95 %: {it.distance_error_p95:.3f} m; {tracked}"
     depth = f"{it.depth_error_median:.2%} (95 %: {it.depth_error_p95:.2%})"
-    told = f"told to stand after {it.longest_stop_command_s:.2f} s"
+    stood = f"the robot stood {it.longest_stop_said_s:.2f} s after that was said"
+    stood += f" ({it.longest_stop_s:.2f} s after the image) at most"
     back = f"{it.losses_without_stop} times it was back before"
     bearing = f"{it.bearing_error_median_deg:.2f} deg (95 %: {it.bearing_error_p95_deg:.2f} deg)"
     latency = ", ".join(
@@ -294,7 +301,7 @@ def summary_lines(summary: Summary) -> list[str]:
         f"target in view {it.in_view:.1%} of the time, {seen}",
         f"distance error {it.distance_error_mean:.3f} m ({distances})",
         f"depth error {depth}, bearing error {bearing}",
-        f"{it.losses} times LOST: {told}, stood after {it.longest_stop_s:.2f} s at most; {back}",
+        f"{it.losses} times LOST: {stood}; {back}",
         f"latency from the image {latency}",
         f"{it.commands} commands, {it.commands_above_limits} above limits: at most {greatest}",
     ]

@@ -149,12 +149,13 @@ def test_a_stop_is_timed_from_the_first_lost_image(world):
     record = Record(moments, commands)
     rows = [truth_row(record, each, world) for each in moments]
     first, second = find_stops(commands, rows)
-    assert first == pytest.approx((4.1, 0.2, 0.08, 0.3))
+    assert first == pytest.approx((4.1, 0.02, 0.2, 0.08, 0.3))
     assert second.lost_s == 4.5
     assert math.isnan(second.robot_s)  # it was found again before the robot stood
     summary = summarise(record, rows, {})
     assert (summary.losses, summary.losses_without_stop) == (2, 1)
     assert summary.longest_stop_s == pytest.approx(0.2)
+    assert summary.longest_stop_said_s == pytest.approx(0.18)
     assert [row.command_speed for row in rows][:4] == [0.5, 0.5, 0.0, 0.0]
 
 
