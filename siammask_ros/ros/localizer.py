@@ -18,6 +18,7 @@ from rclpy.parameter import Parameter
 from siammask_msgs.msg import RotatedBoxArray
 from siammask_ros.localization.localizer import Localizer, Source
 from siammask_ros.localization.matching import Matched
+from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.diagnostics import LogGate, diagnostic_array
 from siammask_ros.ros.localizer_diagnostics import (
     LOCALIZER_NAME,
@@ -84,6 +85,7 @@ class TargetLocalizerNode(LifecycleNode):
             self._clean_up()
             return TransitionCallbackReturn.FAILURE
         self._outputs = LocalizerOutputs(self, self.settings)
+        hold_freed_memory()  # each depth image is a new block
         self._fault = ""
         self._state = "inactive"
         return super().on_configure(state)
