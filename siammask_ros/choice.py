@@ -13,6 +13,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 
 from siammask_ros.anchors import (
     AnchorGrid,
@@ -211,5 +212,6 @@ def _padded_size(widths: FloatArray, heights: FloatArray) -> FloatArray:
 
 def _to_numpy(tensor: Tensor) -> FloatArray:
     """On the CPU in float64, so that ranking does not depend on the network's precision."""
-    array: FloatArray = tensor.cpu().double().numpy()  # some devices have no float64
+    held = tensor if tensor.dtype in (torch.float32, torch.float64) else tensor.float()
+    array: FloatArray = held.cpu().numpy().astype(np.float64)  # some devices have no float64
     return array

@@ -382,14 +382,15 @@ class SiamMaskTracker:
     def _to_tensor(self, patches: Sequence[ImageBgr]) -> Tensor:
         """(N, 3, S, S) on the network's device and in its dtype, channels last in memory."""
         stacked = patches[0][None] if len(patches) == 1 else np.stack(patches)
-        reference = None
-        if isinstance(self.network, torch.nn.Module):
-            reference = next(self.network.parameters(), None)
-        tensor = torch.from_numpy(stacked)
-        if reference is None:
-            tensor = tensor.float()
+        if self.device.type == "cpu":
+            # Not by torch: it would wake its threads for that, and wait for them.
+            tensor = torch.from_numpy(stacked.astype(np.float32))
         else:
-            tensor = tensor.to(reference.device).to(reference.dtype)
+            tensor = torch.from_numpy(stacked).to(self.device)
+        if isinstance(self.network, torch.nn.Module):
+            tensor = tensor.to(next((p.dtype for p in self.network.parameters()), torch.float32))
+        else:
+            tensor = tensor.float()
         return tensor.permute(0, 3, 1, 2)  # (N, 3, S, S)
 
     def _search_region(

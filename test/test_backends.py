@@ -16,9 +16,16 @@ import torch
 from typer.testing import CliRunner
 
 from siammask_ros.backends import BACKENDS, PRECISIONS, load_prepared, names, prepare_network
+from siammask_ros.backends.graphs import copied_windows
 from siammask_ros.backends.names import KNOWN, chosen_way
 from siammask_ros.cli import app
-from siammask_ros.network import SiamMask, build_network, fuse_for_inference, load_network
+from siammask_ros.network import (
+    SiamMask,
+    build_network,
+    extract_windows,
+    fuse_for_inference,
+    load_network,
+)
 from siammask_ros.scenes import SceneOptions, render_sequence
 from siammask_ros.tracker import SiamMaskTracker, TrackResult
 
@@ -210,3 +217,16 @@ def test_goes_to_another_process(precision: str, clip: Clip) -> None:
     assert (again.description, again.threads) == (prepared.description, prepared.threads)
     first, second = follow(prepared, clip)[0], follow(again, clip)[0]
     assert (first.anchor_index, first.box) == (second.anchor_index, second.box)
+
+
+@pytest.mark.parametrize("size", [1, 5, 15])
+def test_windows_copied_by_numpy_are_those_of_torch(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    maps = torch.rand((3, 4, 9, 11), generator=generator)
+    samples = torch.randint(0, 3, (40,), generator=generator)
+    tops = torch.randint(-size - 2, 12, (40,), generator=generator)
+    lefts = torch.randint(-size - 2, 14, (40,), generator=generator)
+    wanted = extract_windows(maps, samples, tops, lefts, size)
+    found = copied_windows(maps, samples, tops, lefts, size)
+    assert torch.equal(found, wanted)
+    assert found.is_contiguous()

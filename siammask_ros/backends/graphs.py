@@ -14,6 +14,7 @@ import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -104,7 +105,7 @@ class GraphNetwork(PreparedNetwork):
         """See `SiamMask.mask_at`."""
         if self._runners.refine is None:
             return self.coarse_mask_at(output.mask_responses, rows, columns)
-        windows = self.network.refiner_windows(output, rows, columns)
+        windows = self.network.refiner_windows(output, rows, columns, cut=copied_windows)
         shapes = [(self.mask_size, self.mask_size)]
         return self._each(self._runners.refine, windows, shapes)[0]
 
@@ -120,6 +121,25 @@ class GraphNetwork(PreparedNetwork):
                 one = slice(index, index + 1)
                 run([tensor[one] for tensor in inputs], [tensor[one] for tensor in outputs])
         return outputs
+
+
+def copied_windows(
+    maps: Tensor, sample_index: Tensor, tops: Tensor, lefts: Tensor, size: int
+) -> Tensor:
+    """As `extract_windows`, by NumPy: torch would wake its threads, and wait for them.
+
+    The windows are contiguous, as the graphs take them.
+    """
+    source = maps.numpy()
+    windows = np.zeros((len(sample_index), source.shape[1], size, size), dtype=np.float32)
+    corners = zip(sample_index.tolist(), tops.tolist(), lefts.tolist(), strict=True)
+    for window, (sample, top, left) in zip(windows, corners, strict=True):
+        first_row, first_column = max(top, 0), max(left, 0)
+        seen = source[sample, :, first_row : max(top + size, 0), first_column : max(left + size, 0)]
+        rows, columns = seen.shape[1:]
+        down, right = first_row - top, first_column - left
+        window[:, down : down + rows, right : right + columns] = seen
+    return torch.from_numpy(windows)
 
 
 def parts_of(network: SiamMask) -> Parts:

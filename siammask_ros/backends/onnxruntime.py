@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
 from siammask_ros.backends.graphs import GraphNetwork, Part, Runners, parts_of, tracing
@@ -70,10 +71,10 @@ class _Session:
         self._inputs = [given.name for given in self._session.get_inputs()]
 
     def __call__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        arrays = (tensor.contiguous().numpy() for tensor in inputs)
+        arrays = (np.ascontiguousarray(tensor.numpy()) for tensor in inputs)
         found = self._session.run(None, dict(zip(self._inputs, arrays, strict=True)))
         for place, array in zip(outputs, found, strict=True):
-            place.copy_(torch.from_numpy(array))
+            np.copyto(place.numpy(), array)
 
 
 def models_of(network: SiamMask) -> OnnxModels:

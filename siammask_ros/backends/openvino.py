@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from siammask_ros.backends import names
 from siammask_ros.backends.graphs import GraphNetwork, Part, Runners, parts_of, traced
 
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     import numpy.typing as npt
     from torch import Tensor
 
@@ -130,6 +131,5 @@ def _with_patch_in_channels_last(model: Any) -> Any:  # noqa: ANN401
 
 
 def _array(tensor: Tensor) -> npt.NDArray[np.float32]:
-    """The tensor's numbers, copied only if they do not lie in order."""
-    array: npt.NDArray[np.float32] = tensor.contiguous().numpy()
-    return array
+    """The tensor's numbers, copied only if they do not lie in order; not by torch's threads."""
+    return np.ascontiguousarray(tensor.numpy())
