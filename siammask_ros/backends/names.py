@@ -49,6 +49,8 @@ KNOWN = {
     TENSORRT: Backend({CUDA: (FLOAT32, FLOAT16)}, "torch_tensorrt", "torch-tensorrt"),
 }
 BACKENDS = (AUTO, *KNOWN)
+OTHER_LIBRARIES = frozenset({OPENVINO, "onnxruntime"})
+"""Backends that run networks with threads of their own, not torch's."""
 
 
 class Way(NamedTuple):

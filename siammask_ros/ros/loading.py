@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from siammask_ros.backends.names import INT8, OTHER_LIBRARIES
 from siammask_ros.longterm import LongTermTracker
 from siammask_ros.memory import hold_freed_memory
 from siammask_ros.ros.parameters import Settings
 from siammask_ros.step_clock import StepClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from siammask_ros.backends import PreparedNetwork
 
 WARM_UP_SIDE = 256
@@ -39,8 +42,15 @@ def choose_device(wish: str) -> str:
         raise ValueError(f"{error}; torch {torch.__version__} is {build}") from error
 
 
-def load_for_tracking(settings: Settings, device: str) -> PreparedNetwork:
+def load_for_tracking(
+    settings: Settings, device: str, say: Callable[[str], None] = lambda _text: None
+) -> PreparedNetwork:
     """The network of the settings, ready to track on `device`.
+
+    Args:
+        settings: of the node.
+        device: as torch names it.
+        say: told what takes long, before it begins.
 
     Raises:
         ValueError, OSError: the checkpoint is missing, or not one of a known network; or the
@@ -53,13 +63,18 @@ def load_for_tracking(settings: Settings, device: str) -> PreparedNetwork:
     from siammask_ros.network import load_network
 
     network = load_network(settings.weights, device=device)
+    if settings.precision == INT8:
+        say("int8 is made once for each network, in a minute or more, and kept")
     parameters = sum(parameter.numel() for parameter in network.parameters())
     threads = settings.threads or suitable_threads(parameters)
     torch.set_num_threads(threads)
     hold_freed_memory()
-    return prepare_network(
+    prepared = prepare_network(
         network, backend=settings.backend, precision=settings.precision, threads=threads
     )
+    if prepared.backend in OTHER_LIBRARIES:
+        torch.set_num_threads(1)  # what is left to it is too little to share
+    return prepared
 
 
 def precision_hint(network: PreparedNetwork) -> str:
@@ -103,3 +118,6 @@ def warm_up(tracker: LongTermTracker) -> None:
     side = WARM_UP_SIDE / 4
     target = tracker.start(image_bgr, (side, side, side, side))
     tracker.step([(image_bgr, target)])
+    make_ready = getattr(tracker.tracker.network, "make_ready", None)
+    if make_ready is not None:  # else a capture would come with the second target
+        make_ready(tracker.tracker.config, target.tracker_state.kernels)

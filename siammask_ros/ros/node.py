@@ -161,7 +161,7 @@ class SiamMaskNode(LifecycleNode):
         detections_message(settings.detections_type)
         check_introspection(settings.service_introspection)
         self._device = choose_device(settings.device)
-        self._network = load_for_tracking(settings, self._device)
+        self._network = load_for_tracking(settings, self._device, self.get_logger().info)
         tracker = build_tracker(self._network, settings)
         warm_up(tracker)
         self._engine = TrackingEngine(

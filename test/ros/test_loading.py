@@ -1,16 +1,26 @@
 # Copyright 2026 The siammask_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many threads a network gets."""
+"""How a network is made ready for the node: threads, precision, and what is made before."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
+import torch
 
 from siammask_ros.backends import names, prepare_network
-from siammask_ros.network import build_network
-from siammask_ros.ros.loading import precision_hint, suitable_threads
+from siammask_ros.backends.device_network import DeviceNetwork
+from siammask_ros.network import build_network, fuse_for_inference, load_network
+from siammask_ros.ros.loading import (
+    build_tracker,
+    load_for_tracking,
+    precision_hint,
+    suitable_threads,
+    warm_up,
+)
+from siammask_ros.ros.parameters import Settings
 
 
 def parameters(architecture):
@@ -45,3 +55,29 @@ def test_a_faster_precision_is_named(precision, hardware, said, monkeypatch):
     hint = precision_hint(network)
     assert said in hint
     assert bool(hint) == bool(said)
+
+
+def test_steps_for_several_targets_are_made_before_the_first_image(weights):
+    """As on a GPU, where a capture takes a second."""
+    fused = fuse_for_inference(load_network(weights))
+    network = DeviceNetwork(fused, backend="cuda_graphs", precision="float32")
+    made = []
+    real = network.make_ready
+    network.make_ready = lambda config, kernels: made.append(real(config, kernels, targets=(1, 2)))
+    warm_up(build_tracker(network, Settings(weights=weights)))
+    assert made == [None]
+
+
+def test_torch_keeps_one_thread_where_another_library_runs_the_network(weights):
+    pytest.importorskip("openvino")
+    before = torch.get_num_threads()
+    try:
+        said = []
+        settings = Settings(weights=weights, backend="openvino", threads=2)
+        network = load_for_tracking(settings, "cpu", said.append)
+        assert (network.backend, network.threads, torch.get_num_threads()) == ("openvino", 2, 1)
+        assert said == []
+        load_for_tracking(replace(settings, backend="eager"), "cpu")
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
