@@ -20,7 +20,6 @@ from geometry_msgs.msg import Twist, TwistStamped, Vector3
 from numpy.typing import NDArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -29,6 +28,7 @@ from siammask_msgs.msg import FollowerState, RotatedBox, TargetPose, TargetPoseA
 from siammask_ros.following import Command, Pilot, Reason, Sighting, Velocity
 from siammask_ros.ros.diagnostics import LogGate, diagnostic_array, diagnostic_values
 from siammask_ros.ros.follower_parameters import FollowerSettings
+from siammask_ros.ros.managed_node import ManagedNode
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.run_node import interrupt_once, run_node
 
@@ -45,7 +45,7 @@ class FrameError(ValueError):
     """It is not known how a frame lies to that of the base."""
 
 
-class FollowerNode(LifecycleNode):
+class FollowerNode(ManagedNode):
     """Hears where targets are and sends velocities.
 
     Configuring offers topics and the service, activating begins to listen; commands are sent only
@@ -62,8 +62,6 @@ class FollowerNode(LifecycleNode):
         self._image_stamp = Time()
         self._command = Command(Velocity(0.0, 0.0, 0.0), Reason.DISABLED)
         self._still_since_s = -math.inf
-        self._fault = ""
-        self._state = "unconfigured"
         self._messages = 0
         self._entities: list[Any] = []
         self._subscription: Any = None
@@ -74,69 +72,28 @@ class FollowerNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._reports = self.create_timer(REPORT_PERIOD_S, self._report, clock=self._steady)
 
-    # Transitions
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters; any fault of theirs is logged and fails."""
-        try:
-            self.settings = settings = FollowerSettings.read(self)
-            self._camera = settings.camera
-        except ValueError as error:
-            self._fault = f"cannot configure: {error}"
-            self.get_logger().error(self._fault)
-            return TransitionCallbackReturn.FAILURE
-        self._fault = ""
+    def configure(self) -> None:
+        """Read the parameters, and offer topics and the service."""
+        self.settings = settings = FollowerSettings.read(self)
+        self._camera = settings.camera
         self._pilot = Pilot(settings.period, settings.config)
         kind = TwistStamped if settings.stamped else Twist
         self._commands = self.create_publisher(kind, "cmd_vel", 10)
         self._states = self.create_publisher(FollowerState, "~/state", 10)
         self._service = self.create_service(SetBool, "~/enable", self._enable)
-        self._state = "inactive"
-        return super().on_configure(state)
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def activate(self) -> None:
         """Listen to targets; the base stays disabled."""
         self._subscription = self.create_subscription(
             TargetPoseArray, "targets", self._on_targets, 5
         )
         self._timer = self.create_timer(self.settings.period, self._tick, clock=self._steady)
-        self._state = "active"
         self.get_logger().info(
             f"waiting for targets on {self._subscription.topic_name}; disabled until ~/enable"
         )
-        return super().on_activate(state)
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop the base, and listen no more; enabling is needed anew."""
-        self._leave()
-        self._state = "inactive"
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give up topics and service."""
-        self._clean_up()
-        self._state = "unconfigured"
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good, from any state."""
-        self.close()
-        self._state = "finalized"
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition failed unexpectedly: go back to unconfigured."""
-        self.close()
-        self._state = "unconfigured"
-        return super().on_error(state)
-
-    def close(self) -> None:
-        """Stop the base and leave the graph; may be called in any state."""
-        self._leave()
-        self._clean_up()
-
-    def _leave(self) -> None:
-        """Bring the base to a stand, then send and hear nothing any more."""
+    def deactivate(self) -> None:
+        """Bring the base to a stand, then send and hear nothing; enabling is needed anew."""
         if self._timer is None:
             return
         self.destroy_timer(self._timer)
@@ -152,7 +109,8 @@ class FollowerNode(LifecycleNode):
         self._pilot.forget()
         self._target_id = ANY_TARGET
 
-    def _clean_up(self) -> None:
+    def clean_up(self) -> None:
+        """Give up topics and service."""
         if self._pilot is None:
             return
         self._pilot = None
@@ -295,10 +253,10 @@ class FollowerNode(LifecycleNode):
 
     def _report(self) -> None:
         level, text = DiagnosticStatus.OK, self._command.reason.value
-        if self._fault:
-            level, text = DiagnosticStatus.ERROR, self._fault
-        elif self._state != "active":
-            level, text = DiagnosticStatus.WARN, f"not following: {self._state}"
+        if self.fault:
+            level, text = DiagnosticStatus.ERROR, self.fault
+        elif self.state_name != "active":
+            level, text = DiagnosticStatus.WARN, f"not following: {self.state_name}"
         elif self._command.reason not in (Reason.FOLLOWING, Reason.DISABLED):
             level = DiagnosticStatus.WARN
         velocity = self._command.velocity
@@ -307,7 +265,7 @@ class FollowerNode(LifecycleNode):
             name=f"{NODE_NAME}: node",
             message=text,
             values=diagnostic_values(
-                state=self._state,
+                state=self.state_name,
                 enabled=self._pilot is not None and self._pilot.is_enabled,
                 target_id=self._target_id,
                 messages=self._messages,

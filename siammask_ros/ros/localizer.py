@@ -12,7 +12,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from siammask_msgs.msg import RotatedBoxArray
@@ -30,6 +29,7 @@ from siammask_ros.ros.localizer_inputs import LocalizerInputs
 from siammask_ros.ros.localizer_messages import PlacedTarget
 from siammask_ros.ros.localizer_outputs import LocalizerOutputs
 from siammask_ros.ros.localizer_parameters import LocalizerSettings
+from siammask_ros.ros.managed_node import ManagedNode
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.run_node import interrupt_once, run_node
 from siammask_ros.ros.transforms import Transforms, TransformsMissing
@@ -39,7 +39,7 @@ PATIENCE_CHECK_S = 0.02
 """How often it is looked whether boxes have waited long enough, while some wait."""
 
 
-class TargetLocalizerNode(LifecycleNode):
+class TargetLocalizerNode(ManagedNode):
     """Finds the targets of one tracker's camera in depth.
 
     Configuring offers topics, activating subscribes. Motions are kept while active only.
@@ -49,8 +49,6 @@ class TargetLocalizerNode(LifecycleNode):
         super().__init__(LOCALIZER_NAME, **options)
         LocalizerSettings.declare(self)
         self.settings = LocalizerSettings()
-        self._state = "unconfigured"
-        self._fault = ""
         self._outputs: LocalizerOutputs | None = None
         self._inputs: LocalizerInputs | None = None
         self._transforms: Transforms | None = None
@@ -66,62 +64,19 @@ class TargetLocalizerNode(LifecycleNode):
         self._patience_timer = self.create_timer(PATIENCE_CHECK_S, self._work, clock=steady)
         self._patience_timer.cancel()
 
-    def close(self) -> None:
-        """Leave the graph; may be called in any state."""
-        self._deactivate()
-        self._clean_up()
-
-    # Transitions
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and offer topics; any fault is logged and fails."""
-        try:
-            self.settings = LocalizerSettings.read(self)
-            self._localizer = Localizer(self.settings.config)
-            self._listen_to_transforms()
-        except (ValueError, RuntimeError) as error:
-            self._fault = f"cannot configure: {error}"
-            self.get_logger().error(self._fault)
-            self._clean_up()
-            return TransitionCallbackReturn.FAILURE
+    def configure(self) -> None:
+        """Read the parameters and offer topics."""
+        self.settings = LocalizerSettings.read(self)
+        self._localizer = Localizer(self.settings.config)
+        self._listen_to_transforms()
         self._outputs = LocalizerOutputs(self, self.settings)
         hold_freed_memory()  # each depth image is a new block
-        self._fault = ""
-        self._state = "inactive"
-        return super().on_configure(state)
 
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def activate(self) -> None:
         """Subscribe."""
-        result = super().on_activate(state)
         self._inputs = LocalizerInputs(self, self.settings, self._transforms, self._work)
-        self._state = "active"
         for source in self._inputs.sources.values():
             self.get_logger().info(f"reads {source.topic}")
-        return result
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe, and forget motions."""
-        self._deactivate()
-        self._state = "inactive"
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the topics."""
-        self._clean_up()
-        self._state = "unconfigured"
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good, from any state."""
-        self.close()
-        self._state = "finalized"
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition failed unexpectedly: go back to unconfigured."""
-        self.close()
-        self._state = "unconfigured"
-        return super().on_error(state)
 
     def _listen_to_transforms(self) -> None:
         """Use tf2 where it is asked for or may be of use."""
@@ -138,7 +93,8 @@ class TargetLocalizerNode(LifecycleNode):
                     "fixed_frame_from to odometry, or fixed_frame to nothing"
                 ) from error
 
-    def _deactivate(self) -> None:
+    def deactivate(self) -> None:
+        """Unsubscribe, and forget motions."""
         self._patience_timer.cancel()
         if self._inputs is not None:
             self._inputs.destroy()
@@ -148,7 +104,8 @@ class TargetLocalizerNode(LifecycleNode):
         self._localizer.forget()
         self._latest = []
 
-    def _clean_up(self) -> None:
+    def clean_up(self) -> None:
+        """Leave the topics."""
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
@@ -224,7 +181,7 @@ class TargetLocalizerNode(LifecycleNode):
             silence = self._inputs.explain_silence()
             if silence:
                 self._warn("inputs", silence)
-        statuses = [localizer_status(self._state, fault=self._fault)]
+        statuses = [localizer_status(self.state_name, fault=self.fault)]
         if self._inputs is not None:
             ages_s, self._ages_s = self._ages_s, []
             statuses.append(inputs_status(self._inputs.counts, self._counts, ages_s, silence))

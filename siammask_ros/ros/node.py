@@ -14,7 +14,6 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
@@ -51,6 +50,7 @@ from siammask_ros.ros.loading import (
     precision_hint,
     warm_up,
 )
+from siammask_ros.ros.managed_node import ManagedNode
 from siammask_ros.ros.messages import ns_to_stamp, stamp_to_ns
 from siammask_ros.ros.outputs import CameraOutputs
 from siammask_ros.ros.pacing import ReplyPacer
@@ -67,7 +67,7 @@ SERVICE_QOS = QoSProfile(depth=1000)
 """The usual ten calls that may wait are few when many clients call at once: others are lost."""
 
 
-class SiamMaskNode(LifecycleNode):
+class SiamMaskNode(ManagedNode):
     """Tracks targets of one or several cameras.
 
     Configuring loads the network and offers services and topics, activating subscribes to the
@@ -81,8 +81,6 @@ class SiamMaskNode(LifecycleNode):
         self._network: PreparedNetwork | None = None
         self._engine: TrackingEngine | None = None
         self._device = ""
-        self._fault = ""
-        self._state = "unconfigured"
         self._outputs: dict[str, CameraOutputs] = {}
         self._sources: dict[str, ImageSource] = {}
         self._hints: dict[str, HintSource] = {}
@@ -98,65 +96,8 @@ class SiamMaskNode(LifecycleNode):
             REPORT_PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
 
-    def close(self) -> None:
-        """Stop the inference thread and leave the graph; may be called in any state."""
-        self._deactivate()
-        self._clean_up()
-
-    # Transitions
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and load the network; any fault of theirs is logged and fails."""
-        try:
-            self._configure()
-        except (ValueError, OSError, RuntimeError, ImportError) as error:
-            self._fault = f"cannot configure: {error}"
-            self.get_logger().error(self._fault)
-            self._clean_up()
-            return TransitionCallbackReturn.FAILURE
-        self._fault = ""
-        self._state = "inactive"
-        return super().on_configure(state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Subscribe to the cameras and start to track."""
-        result = super().on_activate(state)
-        try:
-            self._activate()
-        except (ValueError, RuntimeError) as error:
-            self._fault = f"cannot activate: {error}"
-            self.get_logger().error(self._fault)
-            self._deactivate()
-            return TransitionCallbackReturn.FAILURE
-        self._fault = ""
-        self._state = "active"
-        return result
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Leave the cameras; targets are kept."""
-        self._deactivate()
-        self._state = "inactive"
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget targets and network."""
-        self._clean_up()
-        self._state = "unconfigured"
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop for good, from any state."""
-        self.close()
-        self._state = "finalized"
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """A transition failed unexpectedly: go back to unconfigured."""
-        self.close()
-        self._state = "unconfigured"
-        return super().on_error(state)
-
-    def _configure(self) -> None:
+    def configure(self) -> None:
+        """Read the parameters, load the network, and offer services and topics."""
         self.settings = settings = Settings.read(self)
         detections_message(settings.detections_type)
         check_introspection(settings.service_introspection)
@@ -199,7 +140,8 @@ class SiamMaskNode(LifecycleNode):
         if hint:
             self.get_logger().info(hint)
 
-    def _activate(self) -> None:
+    def activate(self) -> None:
+        """Subscribe to the cameras and start to track."""
         assert self._engine is not None
         self._engine.start()
         for name in self.settings.camera_names:
@@ -221,7 +163,8 @@ class SiamMaskNode(LifecycleNode):
             )
             self.get_logger().info(f"waiting for images on {source.topic}")
 
-    def _deactivate(self) -> None:
+    def deactivate(self) -> None:
+        """Leave the cameras; targets are kept."""
         for source in (*self._sources.values(), *self._hints.values()):
             source.destroy()
         for outputs in self._outputs.values():
@@ -233,7 +176,8 @@ class SiamMaskNode(LifecycleNode):
         if self._engine is not None:
             self._engine.stop()
 
-    def _clean_up(self) -> None:
+    def clean_up(self) -> None:
+        """Forget targets and network."""
         for service in self._services_offered:
             self.destroy_service(service)
         self._services_offered.clear()
@@ -417,11 +361,11 @@ class SiamMaskNode(LifecycleNode):
             source.adapt()
         statuses = [
             node_status(
-                self._state,
+                self.state_name,
                 device=self._device,
                 weights=self.settings.weights,
                 processing=self.settings.processing,
-                fault=self._fault,
+                fault=self.fault,
             )
         ]
         statuses += [

@@ -39,6 +39,7 @@ def make_tracker(weights):
     def make(namespace="", *, active=True, **parameters):
         values = {
             "weights": weights, "device": "cpu", "lost_below": 0.0, "uncertain_below": 0.0,
+            "backend": "eager",  # made ready at once; others take seconds
             **parameters,
         }  # fmt: skip
         node = SiamMaskNode(

@@ -316,8 +316,8 @@ def test_diagnostics_say_why(make):
 def test_a_bad_start_is_refused(make):
     node, _ = make(active=False, min_distance=5.0)
     node.trigger_configure()
-    assert node._state == "unconfigured"
-    assert "min_distance < distance" in node._fault
+    assert node.state_name == "unconfigured"
+    assert "min_distance < distance" in node.fault
 
 
 def test_the_file_of_defaults_is_the_table():

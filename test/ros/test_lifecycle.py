@@ -181,7 +181,7 @@ def test_cuda_that_is_absent_fails_configuring(node, client, change):
 def test_bad_values_given_at_start_fail_configuring(make_tracker, overrides, words):
     node = make_tracker("start", active=False, **overrides)
     node.trigger_configure()
-    assert words in node._fault
+    assert words in node.fault
     assert node._engine is None
 
 

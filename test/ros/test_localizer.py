@@ -453,7 +453,7 @@ def test_without_tf2_frames_are_left_out_and_it_is_said_once(make, monkeypatch):
 def test_a_fixed_frame_needs_tf2_or_odometry(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "tf2_ros", None)  # as if it were not installed
     node, robot = make("fixed", calibrated=False, fixed_frame="map")
-    assert node._state == "unconfigured"
+    assert node.state_name == "unconfigured"
     status = robot.diagnosed("node", lambda s: "cannot configure" in s.message)
     assert status.message.startswith("cannot configure: fixed_frame is 'map', but tf2_ros is not")
     assert "fixed_frame_from to odometry" in status.message

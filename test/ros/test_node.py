@@ -516,6 +516,6 @@ def test_introspection_that_ros_does_not_offer_is_refused(make_tracker, monkeypa
     monkeypatch.setattr(introspection, "ServiceIntrospectionState", None)
     node = make_tracker("old", active=False, service_introspection="contents")
     node.trigger_configure()
-    assert "service_introspection is contents, which this ROS 2 does not offer" in node._fault
+    assert "service_introspection is contents, which this ROS 2 does not offer" in node.fault
     node.set_parameters([Parameter("service_introspection", value="disabled")])
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
