@@ -65,8 +65,11 @@ class Spinner:
             self.executor.spin_once(timeout_sec=0.1)
 
     def close(self):
+        """End the thread first: a node is closed by the thread that spins it."""
         self._stop = True
         self._thread.join()
+        if hasattr(self.node, "close"):
+            self.node.close()
         self.executor.shutdown()
         self.node.destroy_node()
 

@@ -53,7 +53,6 @@ def make_tracker(weights):
 
     yield make
     for spinner in spinners:
-        spinner.node.close()
         spinner.close()
 
 

@@ -123,8 +123,6 @@ def make(request):
 
     yield start_both
     for spinner in made:
-        if isinstance(spinner.node, FollowerNode):
-            spinner.node.close()
         spinner.close()
 
 

@@ -157,15 +157,13 @@ def make(request):
             start(node)
         spinner = Spinner(node)
         robot = Robot(namespace)
-        things.extend([(spinner, node), (robot, None)])
+        things.extend([spinner, robot])
         if active and calibrated:
             robot.say("camera_info", info_of(WORLD))
         return node, robot
 
     yield build
-    for thing, node in things:
-        if node is not None:
-            node.close()
+    for thing in things:
         thing.close()
 
 
