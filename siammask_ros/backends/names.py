@@ -49,7 +49,7 @@ KNOWN = {
     TENSORRT: Backend({CUDA: (FLOAT32, FLOAT16)}, "torch_tensorrt", "torch-tensorrt"),
 }
 BACKENDS = (AUTO, *KNOWN)
-OTHER_LIBRARIES = frozenset({OPENVINO, "onnxruntime"})
+OTHER_LIBRARIES = frozenset({OPENVINO, ONNXRUNTIME})
 """Backends that run networks with threads of their own, not torch's."""
 
 

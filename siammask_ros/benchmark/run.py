@@ -97,7 +97,7 @@ def _open_own(
             asked += ", crop on device" if options.crop_on_device else ""
             try:
                 subject = options.open(network)
-            except (ValueError, ImportError, NotImplementedError) as error:
+            except (ValueError, ImportError) as error:
                 if len(own) == 1:
                     raise
                 left_out.append(f"{asked}: {error}")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import math
 import os
@@ -34,6 +33,7 @@ from siammask_ros.ros.follow_record import Command, Moment, Record, truth_row, w
 from siammask_ros.ros.follow_summary import find_stops, summarise, summary_lines, write_summary
 from siammask_ros.ros.follower_parameters import FollowerSettings
 from siammask_ros.ros.images import decode_image
+from siammask_ros.ros.localizer_parameters import LocalizerSettings
 from siammask_ros.ros.messages import stamp_to_ns
 from siammask_ros.ros.parameters import Settings
 from siammask_ros.ros.processes import PROFILE_VARIABLES
@@ -48,7 +48,6 @@ from siammask_ros.video import open_video
 SIZE = {"width": 320, "height": 240}
 CAMERA = SimulatorSettings(**SIZE).camera
 PATIENCE_S = 60.0
-HAS_LOCALIZER = importlib.util.find_spec("siammask_ros.ros.localizer") is not None
 
 
 @pytest.fixture(scope="module")
@@ -351,10 +350,8 @@ def test_nodes_of_the_demo_have_the_parameters_they_are_given(tmp_path):
         "tracker_node": Settings,
         "follower_node": FollowerSettings,
         "follow_director": DirectorSettings,
+        "localizer_node": LocalizerSettings,
     }
-    if HAS_LOCALIZER:
-        localizer = importlib.import_module("siammask_ros.ros.localizer_parameters")
-        tables["localizer_node"] = localizer.LocalizerSettings
     nodes = {node.executable: node for node in follow_demo.demo_nodes(options(tmp_path))}
     for name, table in tables.items():
         assert set(nodes[name].parameters) <= table.rules().keys()
@@ -397,7 +394,6 @@ def test_a_node_that_does_not_come_to_work_ends_the_demo(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_LOCALIZER, reason="the node target_localizer is not there")
 def test_a_robot_follows(tmp_path):
     output = tmp_path / "out"
     done = run_demo("--output", output, "--seconds", 12, "--rate", 10, "--size", "320x240")
