@@ -9,17 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from launch.actions import (
-    DeclareLaunchArgument,
-    OpaqueFunction,
-    SetEnvironmentVariable,
-    Shutdown,
-)
+from launch.actions import Shutdown
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from siammask_ros.ros.follow_demo import FollowDemoOptions, demo_nodes
-from siammask_ros.ros.processes import profile_setting
+from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
 
 ARGUMENTS = (
     ("output", "follow_output", "folder for video, contact sheet, chart, table and summary"),
@@ -35,18 +30,12 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Start the nodes; when the director has written its files, all end."""
-    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
-    if values["video"] not in ("true", "false"):
-        raise ValueError(f"video:={values['video']}: must be true or false")
+    values = values_of(context, ARGUMENTS)
     options = FollowDemoOptions(
         output=Path(values["output"]),
         seconds=float(values["seconds"]),
@@ -54,7 +43,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         rate=float(values["rate"]),
         size=values["size"],
         weights=values["weights"],
-        video=values["video"] == "true",
+        video=is_true("video", values["video"]),
         verbose=False,
     )
     *others, director = demo_nodes(options)
@@ -70,5 +59,4 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for node in (*others, director)
     ]
-    profile = [SetEnvironmentVariable(*setting) for setting in profile_setting().items()]
-    return [*profile, *nodes]
+    return [*transport_profile(), *nodes]

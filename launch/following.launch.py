@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from siammask_ros.ros.launch_files import description_of, is_true, values_of
 
 NODE_NAME = "target_follower"
 SHARE = Path(get_package_share_directory("siammask_ros"))
@@ -50,16 +50,12 @@ KINDS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the node from the values of the arguments."""
-    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    values = values_of(context, ARGUMENTS)
     parameter_files = [str(SHARE / "config" / "follower.yaml")]
     if values["params_file"]:
         parameter_files.append(values["params_file"])
@@ -77,10 +73,3 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
             emulate_tty=True,
         )
     ]
-
-
-def is_true(name: str, text: str) -> bool:
-    """Read a switch; anything but true or false is an error."""
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{name}:={text}: must be true or false")
-    return text.lower() == "true"

@@ -8,20 +8,16 @@ ros2 launch siammask_ros localizer.launch.py \
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
 
 NODE_NAME = "target_localizer"
 SHARE = Path(get_package_share_directory("siammask_ros"))
-
-DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 ARGUMENTS = (
     (
@@ -72,16 +68,12 @@ TOPICS = {
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the node from the values of the arguments."""
-    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    values = values_of(context, ARGUMENTS)
     parameter_files = [str(SHARE / "config" / "localizer.yaml")]
     if values["params_file"]:
         parameter_files.append(values["params_file"])
@@ -117,19 +109,3 @@ def depth_source(values: dict[str, str]) -> str:
         return "points"
     only_ground = values["ground_plane"] and is_true("ground_plane", values["ground_plane"])
     return "none" if only_ground and not values["params_file"] else ""
-
-
-def transport_profile() -> list[SetEnvironmentVariable]:
-    """Give images a transport that does not lose them, unless the user has chosen one."""
-    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        return []
-    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
-    name = PROFILE_VARIABLES[1 if old else 0]
-    return [SetEnvironmentVariable(name, str(SHARE / "config" / "fastdds.xml"))]
-
-
-def is_true(name: str, text: str) -> bool:
-    """Read a switch; anything but true or false is an error."""
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{name}:={text}: must be true or false")
-    return text.lower() == "true"

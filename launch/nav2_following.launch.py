@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, TimerAction
+from launch.actions import ExecuteProcess, TimerAction
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from siammask_ros.ros.launch_files import description_of, is_true, values_of
 
 SERVER = "following_server"
 
@@ -32,16 +33,12 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the server, what brings it up, and the goal, from the values of the arguments."""
-    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    values = values_of(context, ARGUMENTS)
     given = {
         "base_frame": values["base_frame"],
         "fixed_frame": values["fixed_frame"],
@@ -63,9 +60,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         parameters=[{"autostart": True, "node_names": [SERVER]}],
         output="screen",
     )
-    if values["start"].lower() not in ("true", "false"):
-        raise ValueError(f"start:={values['start']}: must be true or false")
-    if values["start"].lower() == "false":
+    if not is_true("start", values["start"]):
         return [server, manager]
     goal = ExecuteProcess(
         cmd=[

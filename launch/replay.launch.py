@@ -13,7 +13,6 @@ from types import ModuleType
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import (
-    DeclareLaunchArgument,
     ExecuteProcess,
     LogInfo,
     OpaqueFunction,
@@ -27,6 +26,7 @@ from launch_ros.actions import Node
 from launch_ros.ros_adapters import get_ros_node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from siammask_ros.ros.launch_files import description_of, is_true, values_of
 
 SHARE = Path(get_package_share_directory("siammask_ros"))
 
@@ -68,20 +68,14 @@ def arguments() -> list[tuple[str, str, str]]:
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in arguments()
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(arguments(), start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Start the tracker, and the player as soon as the tracker reads the images."""
-    values = {name: context.launch_configurations[name] for name, _, _ in arguments()}
+    values = values_of(context, arguments())
     tracker_file = tracker_launch()
-    player = ExecuteProcess(
-        cmd=play_command(values, tracker_file), name="bag_player", output="screen"
-    )
+    player = ExecuteProcess(cmd=play_command(values), name="bag_player", output="screen")
     cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
     topics = tracker_file.full_image_topics(values, cameras)
     if values["image_transport"] == "compressed":
@@ -101,7 +95,7 @@ def end_with_tracker(_event: object, context: LaunchContext) -> list[LaunchDescr
     return [] if context.is_shutdown else [Shutdown(reason="the tracker is gone")]
 
 
-def play_command(values: dict[str, str], tracker_file: ModuleType) -> list[str]:
+def play_command(values: dict[str, str]) -> list[str]:
     """Return the command that plays the bag.
 
     Raises ValueError where an argument is not acceptable.
@@ -122,7 +116,7 @@ def play_command(values: dict[str, str], tracker_file: ModuleType) -> list[str]:
     ):
         value = number(name, values[name], above=least)
         command += [option, str(value)] if value > 0 else []  # ros2 bag takes no --delay 0
-    if tracker_file.is_true("loop", values["loop"]):
+    if is_true("loop", values["loop"]):
         command.append("--loop")
     topics = values["topics"].split()
     return command + (["--topics", *topics] if topics else [])

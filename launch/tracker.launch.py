@@ -8,26 +8,24 @@ ros2 launch siammask_ros tracker.launch.py cameras:=left,right image:=/{camera}/
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
 
 NODE_NAME = "siammask_tracker"
 SHARE = Path(get_package_share_directory("siammask_ros"))
-
-DISTROS_WITH_FASTRTPS = ("humble", "iron", "jazzy")
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 ARGUMENTS = (
     ("image", "image", "image topic; {camera} in it stands for each of `cameras`"),
     ("cameras", "", "camera names, separated by commas; none: a single camera"),
     ("weights", "", "checkpoint: a path or a name"),
     ("device", "", "auto, cpu, cuda or cuda:N"),
+    ("backend", "", "what runs the network: auto, eager, openvino, onnxruntime, ..."),
+    ("precision", "", "auto, float32, bfloat16, float16 or int8"),
     ("image_transport", "", "raw or compressed"),
     ("processing", "", "realtime (newest frame) or every_frame"),
     ("detections", "", "topic of a detector's boxes; {camera} as in image"),
@@ -53,7 +51,7 @@ ARGUMENTS = (
 """Name, default, description. An empty value leaves the parameter to the YAML files."""
 
 TEXT_PARAMETERS = (
-    *("weights", "device", "image_transport", "processing"),
+    *("weights", "device", "backend", "precision", "image_transport", "processing"),
     *("detections_policy", "detections_class", "camera_info", "service_introspection"),
 )
 NUMBER_PARAMETERS = ("max_targets",)
@@ -64,16 +62,12 @@ DISPLAYED_TOPICS = ("overlay", "mask", "markers")
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the rest needs their values."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, default, description in ARGUMENTS
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return description_of(ARGUMENTS, start)
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the actions from the values of the arguments."""
-    values = {name: context.launch_configurations[name] for name, _, _ in ARGUMENTS}
+    values = values_of(context, ARGUMENTS)
     cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
     parameter_files = [str(SHARE / "config" / "tracker.yaml")]
     if values["params_file"]:
@@ -135,15 +129,6 @@ def full_image_topics(values: dict[str, str], cameras: list[str]) -> list[str]:
     return [name if name.startswith("/") else f"{prefix}{name}" for name in topics]
 
 
-def transport_profile() -> list[SetEnvironmentVariable]:
-    """Give images a transport that does not lose them, unless the user has chosen one."""
-    if any(os.environ.get(name) for name in PROFILE_VARIABLES):
-        return []
-    old = os.environ.get("ROS_DISTRO") in DISTROS_WITH_FASTRTPS
-    name = PROFILE_VARIABLES[1 if old else 0]
-    return [SetEnvironmentVariable(name, str(SHARE / "config" / "fastdds.xml"))]
-
-
 def rviz(values: dict[str, str], cameras: list[str]) -> Node:
     """Start rviz2 on this node's topics; of several cameras, on those of the first."""
     namespace = values["namespace"].strip("/")
@@ -162,10 +147,3 @@ def rviz(values: dict[str, str], cameras: list[str]) -> Node:
         parameters=[{"use_sim_time": is_true("use_sim_time", simulated)}] if simulated else [],
         remappings=[*remappings, ("/image", image)],
     )
-
-
-def is_true(name: str, text: str) -> bool:
-    """Read a switch; anything but true or false is an error."""
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{name}:={text}: must be true or false")
-    return text.lower() == "true"

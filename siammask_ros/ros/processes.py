@@ -159,7 +159,7 @@ def profile_variable() -> str:
 def profile_setting() -> dict[str, str]:
     """The variable that names the transport profile, nothing where the user has set one."""
     profile = transport_profile()
-    if profile is None or any(name in os.environ for name in PROFILE_VARIABLES):
+    if profile is None or any(map(os.environ.get, PROFILE_VARIABLES)):
         return {}
     return {profile_variable(): str(profile)}
 

@@ -66,6 +66,7 @@ def doubles(monkeypatch, graph):
         for name in names:
             setattr(double, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module, double)
+    monkeypatch.delitem(sys.modules, "siammask_ros.ros.launch_files", raising=False)
     sys.modules["launch.launch_description_sources"].load_python_launch_file_as_module = load
     sys.modules["launch_ros.ros_adapters"].get_ros_node = lambda context: graph
     monkeypatch.setattr(
@@ -104,13 +105,15 @@ def test_arguments_become_parameters(launch_file, tmp_path):
     own_file = str(tmp_path / "own.yaml")
     node = started(
         launch_file,
-        weights="a.pth", device="cpu", processing="every_frame", image_transport="compressed",
+        weights="a.pth", device="cpu", backend="eager", precision="bfloat16",
+        processing="every_frame", image_transport="compressed",
         cameras="left, right", image="/{camera}/image_raw", use_sim_time="True",
         autostart="false", params_file=own_file, namespace="robot", log_level="debug",
     )["Node"]  # fmt: skip
     assert node.parameters[1] == own_file
     assert node.parameters[2] == {
-        "weights": "a.pth", "device": "cpu", "processing": "every_frame",
+        "weights": "a.pth", "device": "cpu", "backend": "eager", "precision": "bfloat16",
+        "processing": "every_frame",
         "image_transport": "compressed", "cameras": ["left", "right"],
         "use_sim_time": True, "autostart": False,
     }  # fmt: skip
@@ -160,7 +163,7 @@ def test_transport_profile_is_set_unless_the_user_has_one(
     monkeypatch.setenv("ROS_DISTRO", distro)
     name, value = started(launch_file)["SetEnvironmentVariable"].args
     assert name == variable
-    assert Path(value) == REPOSITORY / "config" / "fastdds.xml"
+    assert Path(value).read_text() == (REPOSITORY / "config" / "fastdds.xml").read_text()
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "own.xml")
     assert "SetEnvironmentVariable" not in started(launch_file)
 
