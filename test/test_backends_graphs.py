@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 import threading
 from functools import lru_cache
 from importlib.util import find_spec
@@ -147,6 +149,26 @@ def test_two_threads_do_not_meet() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+SIGNAL_AFTER_SEVERAL_NETWORKS = """
+import os, signal
+from siammask_ros import load_network
+from siammask_ros.backends import prepare_network
+first, second = (prepare_network(load_network("compact"), backend="openvino") for _ in range(2))
+del first
+del second
+signal.signal(signal.SIGINT, lambda *_: print("interrupted"))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@needs_openvino
+def test_signals_arrive_after_networks_have_gone() -> None:
+    """OpenVINO puts a stack for signals in place of the thread's, and takes it away again."""
+    command = [sys.executable, "-X", "faulthandler", "-c", SIGNAL_AFTER_SEVERAL_NETWORKS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 @needs_openvino

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class _Compiled:
             "CACHE_DIR": "",
         }
         self._tensor = openvino.Tensor
-        self._request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+        self._request = _core().compile_model(model, "CPU", options).create_infer_request()
 
     def __call__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         held = [self._tensor(_array(tensor), shared_memory=True) for tensor in outputs]
@@ -105,11 +106,21 @@ def models_of(network: SiamMask) -> Models:
 
 def read_models(search: Path, refine: Path | None) -> Models:
     """Models of files for one patch; the search file's patch is (1, 3, 255, 255)."""
+    found = _with_patch_in_channels_last(_core().read_model(search))
+    return Models(found, None if refine is None else _core().read_model(refine))
+
+
+@functools.cache
+def _core() -> Any:  # noqa: ANN401
+    """One for the whole process.
+
+    Each gives the thread that makes it a stack for signals, and takes it away when it ends; of
+    several that end in another order than they began, one leaves the thread a stack that is gone,
+    and the next signal, such as Ctrl-C, is a segmentation fault (OpenVINO 2026.4).
+    """
     import openvino  # noqa: PLC0415 - an extra
 
-    core = openvino.Core()
-    found = _with_patch_in_channels_last(core.read_model(search))
-    return Models(found, None if refine is None else core.read_model(refine))
+    return openvino.Core()
 
 
 def _converted(part: Part) -> Any:  # noqa: ANN401
