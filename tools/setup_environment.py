@@ -486,7 +486,7 @@ def make_venv(ros: Ros, slot: Slot, environ: Mapping[str, str]) -> str:
 
 def requirement_files(ros: Ros) -> List[str]:
     """Return the requirement files to install, as paths in the repository."""
-    names = ["build", "runtime", "develop", "benchmarks"]
+    names = ["build", "runtime", "backends", "develop", "benchmarks"]
     if ros.kind == "wheels":
         names.insert(0, f"ros-{ros.distro}")
     return [f"requirements/{name}.txt" for name in names]
