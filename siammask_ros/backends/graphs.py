@@ -131,12 +131,14 @@ def copied_windows(
     The windows are contiguous, as the graphs take them.
     """
     source = maps.numpy()
-    windows = np.zeros((len(sample_index), source.shape[1], size, size), dtype=np.float32)
+    windows = np.empty((len(sample_index), source.shape[1], size, size), dtype=np.float32)
     corners = zip(sample_index.tolist(), tops.tolist(), lefts.tolist(), strict=True)
     for window, (sample, top, left) in zip(windows, corners, strict=True):
         first_row, first_column = max(top, 0), max(left, 0)
         seen = source[sample, :, first_row : max(top + size, 0), first_column : max(left + size, 0)]
         rows, columns = seen.shape[1:]
+        if (rows, columns) != (size, size):
+            window[:] = 0
         down, right = first_row - top, first_column - left
         window[:, down : down + rows, right : right + columns] = seen
     return torch.from_numpy(windows)

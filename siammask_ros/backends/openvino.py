@@ -75,11 +75,12 @@ class _Compiled:
         self._request = _core().compile_model(model, "CPU", options).create_infer_request()
 
     def __call__(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        held = [self._tensor(_array(tensor), shared_memory=True) for tensor in outputs]
-        for index, tensor in enumerate(held):
-            self._request.set_output_tensor(index, tensor)
-        arrays = [_array(tensor) for tensor in inputs]
-        self._request.infer(arrays, share_inputs=True, share_outputs=True)
+        # Given to `infer` itself, inputs would cost 0.3 ms: it lists what the model takes each time.
+        for index, array in enumerate(map(_array, inputs)):
+            self._request.set_input_tensor(index, self._tensor(array, shared_memory=True))
+        for index, array in enumerate(map(_array, outputs)):
+            self._request.set_output_tensor(index, self._tensor(array, shared_memory=True))
+        self._request.infer(share_outputs=True)
 
 
 class _InChannelsLast:
