@@ -71,6 +71,7 @@ def line_chart(
     x_label: str = "",
     y_label: str = "",
     x_names: Sequence[str] | None = None,
+    from_zero: bool = False,
 ) -> Figure:
     """Draw lines over common positions; the legend has the last value of each.
 
@@ -80,6 +81,7 @@ def line_chart(
         title: above the chart.
         x_label, y_label: at the axes.
         x_names: words for the positions, shown instead of numbers.
+        from_zero: the axis of the values begins at zero, so that heights compare.
 
     Raises:
         ValueError: no value at all, or not one for each position.
@@ -96,6 +98,8 @@ def line_chart(
             markersize=5.5 if each.strong else 3.0,
             label=_with_last(each),
         )
+    if from_zero:
+        axes.set_ylim(bottom=0)
     if x_names is not None:
         _name_ticks(axes, positions, x_names)
     _legend(figure)

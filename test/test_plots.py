@@ -35,6 +35,15 @@ def test_lines_have_their_values_and_names():
     assert pixels(figure).shape == (SIZE_WH[1] * DPI, SIZE_WH[0] * DPI, 3)
 
 
+def test_amounts_are_drawn_from_zero():
+    series = [Series("ms", (14.0, 21.0))]
+    heights = [
+        line_chart(series, (1, 2), from_zero=from_zero).axes[0].get_ylim()[0]
+        for from_zero in (True, False)
+    ]
+    assert heights[0] == 0 < heights[1]
+
+
 def test_bars_stand_side_by_side_above_their_names():
     series = [Series("J", (0.6, 0.7)), Series("F", (0.5, NAN))]
     (axes,) = bar_chart(series, ("val", "a longer name"), y_label="%").axes

@@ -67,6 +67,7 @@ def growth_charts(report: BenchmarkReport) -> dict[str, Figure]:
             title=f"A tracking step at {width}x{height}",
             x_label="targets",
             y_label="ms, median",
+            from_zero=True,
         )
     if growths := growth_by_size(report):
         sizes = sorted({case.size_wh for growth in growths for case in growth.cases}, key=math.prod)
@@ -77,6 +78,7 @@ def growth_charts(report: BenchmarkReport) -> dict[str, Figure]:
             title=f"A tracking step with {count} target{'s' if count > 1 else ''}",
             x_label="megapixels of the image",
             y_label="ms, median",
+            from_zero=True,
         )
     return charts
 

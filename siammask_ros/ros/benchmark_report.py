@@ -123,6 +123,7 @@ def node_charts(document: BenchmarkDocument) -> dict[str, Figure]:
             title=kind.title,
             x_label="cameras",
             y_label=kind.unit,
+            from_zero=True,
         )
         for kind in _KINDS
         if _lines(document, kind)
