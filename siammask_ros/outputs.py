@@ -143,8 +143,9 @@ class Outputs:
     def _feed(self) -> None:
         """Hand the frames on until the end; after a failure they are let go."""
         while (tracked := self._queue.get()) is not None:
-            if self._failure is None:
-                self._failure = self._hand_on(tracked)
+            failure = self._hand_on(tracked) if self._failure is None else None
+            if failure is not None:  # a second Ctrl-C may have been noted meanwhile
+                self._failure = failure
 
     def _hand_on(self, tracked: TrackedFrame) -> BaseException | None:
         """Give a frame to each sink, until one fails."""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import cv2
@@ -297,12 +298,22 @@ def test_ctrl_c_again_lets_go_of_waiting_frames(tmp_path):
     outputs = open_outputs(OutputPaths(csv=tmp_path / "c.csv"), RUN)
     join = outputs._thread.join
     presses = [KeyboardInterrupt()]
+    in_a_frame, released = threading.Event(), threading.Event()
+    hand_on = outputs._hand_on
+
+    def slow(tracked):
+        in_a_frame.set()
+        released.wait(10)
+        return hand_on(tracked)
 
     def pressed():
         if presses:
+            in_a_frame.wait(10)
             raise presses.pop()
+        released.set()
         join()
 
+    outputs._hand_on = slow
     outputs._thread.join = pressed
     with pytest.raises(KeyboardInterrupt):
         add_all(outputs, run("ITTLTT"))
