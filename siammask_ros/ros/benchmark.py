@@ -126,13 +126,15 @@ class NodeReport:
 def find_peak(passes: Callable[[float], bool], estimate_hz: float) -> float:
     """The highest rate that passes, to within RESOLUTION; 0 if none does.
 
+    A rate that does not pass is tried once more: another process may have had a processor just then.
+
     Args:
         passes: tries a rate.
         estimate_hz: where it may be; twice as much is never tried.
     """
     low_hz, high_hz, rate_hz = 0.0, 2 * estimate_hz, estimate_hz
     for _ in range(MOST_TRIALS):
-        if passes(rate_hz):
+        if passes(rate_hz) or passes(rate_hz):
             low_hz = rate_hz
         else:
             high_hz = rate_hz

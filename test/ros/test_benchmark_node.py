@@ -60,7 +60,17 @@ def test_peak_is_found_by_halving(limit_hz):
     assert 0.9 * limit_hz < peak_hz <= limit_hz
     assert peak_hz in tried
     assert max(tried) < 44.0
-    assert len(tried) <= 8
+    assert len(set(tried)) <= 8
+
+
+def test_one_disturbance_does_not_lower_the_peak():
+    tried = []
+
+    def passes(rate_hz):
+        tried.append(rate_hz)
+        return rate_hz <= 30.0 and tried.count(rate_hz) == 2
+
+    assert 28.0 < find_peak(passes, 22.0) <= 30.0
 
 
 def test_no_rate_may_pass_and_all_may():
