@@ -126,7 +126,7 @@ class NodeReport:
 def find_peak(passes: Callable[[float], bool], estimate_hz: float) -> float:
     """The highest rate that passes, to within RESOLUTION; 0 if none does.
 
-    A rate that does not pass is tried once more: another process may have had a processor just then.
+    One that does not pass is tried again: another process may have had a processor just then.
 
     Args:
         passes: tries a rate.
