@@ -46,9 +46,11 @@ NETWORKS = (
 
 @lru_cache(maxsize=1)
 def network_of(name: str) -> SiamMask:
-    """The bundled network, or one with random weights."""
+    """The bundled network, or a narrow one with random weights."""
     torch.manual_seed(0)
-    return load_network("compact") if name == "compact" else build_network(name).eval()
+    if name == "compact":
+        return load_network("compact")
+    return build_network(name, width_divisor=4).eval()
 
 
 @lru_cache(maxsize=4)

@@ -17,6 +17,7 @@ from siammask_ros.network import build_network, save_network
 from siammask_ros.results import read_results
 
 BOX = "60,40,50,40"
+EAGER = ("--backend", "eager")  # settings are the same to every backend, and it is ready at once
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def run(*arguments):
 def follow(tmp_path, clip, weights, *settings):
     csv = tmp_path / "rows.csv"
     options = [word for setting in settings for word in ("--set", setting)]
-    assert run("track", clip, "--box", BOX, "-w", weights, "--csv", csv, *options) == 0
+    assert run("track", clip, "--box", BOX, "-w", weights, "--csv", csv, *options, *EAGER) == 0
     return read_results(csv)[1:]
 
 
@@ -81,13 +82,13 @@ def test_evaluation_takes_settings(tmp_path, weights, capsys):
     write_davis(tmp_path, names=("cat",))
     answers = []
     for settings in ([], ["--set", "masks=none"]):
-        assert run("eval", "davis", tmp_path, "-w", weights, *settings) == 0
+        assert run("eval", "davis", tmp_path, "-w", weights, *settings, *EAGER) == 0
         answers.append(re.sub(r"\d+\.\d+ ms.*", "", capsys.readouterr().out))
     assert answers[0] != answers[1]
 
 
 def test_bench_takes_settings(weights, capsys):
-    options = ["--sizes", "96x64", "--steps", 1, "--warm-up", 0, "--threads", 1]
+    options = ["--sizes", "96x64", "--steps", 1, "--warm-up", 0, "--threads", 1, *EAGER]
     for masks in ("none", "coarse"):
         assert run("bench", "-w", weights, *options, "--set", f"masks={masks}") == 0
         assert f"davis, masks={masks}" in capsys.readouterr().out
@@ -104,11 +105,11 @@ def test_bench_takes_settings(weights, capsys):
     ],
 )
 def test_a_bad_setting_is_wrong_usage(clip, weights, setting, words, capsys):
-    assert run("track", clip, "--box", BOX, "-w", weights, "--set", setting) == 2
+    assert run("track", clip, "--box", BOX, "-w", weights, "--set", setting, *EAGER) == 2
     said = " ".join(re.sub("[^ -~]", " ", capsys.readouterr().err).split())
     assert words in said
 
 
 def test_coarse_masks_that_are_not_there_are_a_failure(clip, capsys):
-    assert run("track", clip, "--box", BOX, "--set", "masks=coarse") == 1
+    assert run("track", clip, "--box", BOX, "--set", "masks=coarse", *EAGER) == 1
     assert "masks is coarse, but compact has no coarse masks" in capsys.readouterr().err
