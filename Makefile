@@ -54,8 +54,15 @@ lint: setup ## ruff and mypy
 format: setup ## let ruff format the code
 	@$(IN) ruff format .
 
+# Nodes keep to real time, so their tests run alone; the others in a process a core, one thread each.
 test: setup lint ## all checks and tests; PYTEST_OPTIONS='-k tracker' for some
+ifeq ($(strip $(PYTEST_OPTIONS)),)
+	@failed=0; $(IN) python -m pytest test/ros || failed=1; \
+	OMP_NUM_THREADS=1 $(IN) python -m pytest --ignore test/ros --numprocesses auto --maxprocesses 4 || failed=1; \
+	exit $$failed
+else
 	@$(IN) python -m pytest $(PYTEST_OPTIONS)
+endif
 
 bench: setup ## measure latency and throughput on this machine
 	@$(IN) siammask bench
