@@ -39,8 +39,7 @@ NETWORKS = (
     "siammask_r50_refine",  # the paper's refiner
     "siammask_2b_r50_base",  # no boxes, coarse masks
     "siamrpn_alexnet",  # no masks
-    # Several levels, refined coarse masks.
-    pytest.param("siammask_pp_r50_re", marks=pytest.mark.slow),
+    "siammask_pp_r50_re",  # several levels, refined coarse masks
 )
 
 

@@ -61,6 +61,7 @@ def test_peak_is_found_by_halving(limit_hz):
     assert peak_hz in tried
     assert max(tried) < 44.0
     assert len(set(tried)) <= 8
+    assert max(map(tried.count, tried)) <= 2
 
 
 def test_one_disturbance_does_not_lower_the_peak():
