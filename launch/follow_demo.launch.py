@@ -14,7 +14,7 @@ from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from siammask_ros.ros.follow_demo import FollowDemoOptions, demo_nodes
-from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
+from siammask_ros.ros.launch_files import description_of, is_true, transport_actions, values_of
 
 ARGUMENTS = (
     ("output", "follow_output", "folder for video, contact sheet, chart, table and summary"),
@@ -59,4 +59,4 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         )
         for node in (*others, director)
     ]
-    return [*transport_profile(), *nodes]
+    return [*transport_actions(), *nodes]

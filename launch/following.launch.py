@@ -7,16 +7,10 @@ ros2 launch siammask_ros following.launch.py targets:=/target_localizer/targets 
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
-from launch_ros.actions import Node
-
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from siammask_ros.ros.launch_files import description_of, is_true, values_of
+from siammask_ros.ros.launch_files import description_of, is_true, own_node, values_of
 
 NODE_NAME = "target_follower"
-SHARE = Path(get_package_share_directory("siammask_ros"))
 
 ARGUMENTS = (
     ("targets", "/target_localizer/targets", "topic of where targets are"),
@@ -56,20 +50,14 @@ def generate_launch_description() -> LaunchDescription:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the node from the values of the arguments."""
     values = values_of(context, ARGUMENTS)
-    parameter_files = [str(SHARE / "config" / "follower.yaml")]
-    if values["params_file"]:
-        parameter_files.append(values["params_file"])
     given = {name: kind(values[name]) for name, kind in KINDS.items() if values[name]}
     return [
-        Node(
-            package="siammask_ros",
-            executable="follower_node",
-            name=NODE_NAME,
-            namespace=values["namespace"],
-            parameters=[*parameter_files, given],
-            remappings=[(topic, values[topic]) for topic in ("targets", "cmd_vel")],
-            ros_arguments=["--log-level", values["log_level"]],
-            output="screen",
-            emulate_tty=True,
+        own_node(
+            "follower_node",
+            NODE_NAME,
+            "follower.yaml",
+            values,
+            given,
+            [(topic, values[topic]) for topic in ("targets", "cmd_vel")],
         )
     ]

@@ -8,16 +8,16 @@ ros2 launch siammask_ros localizer.launch.py \
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
-from launch_ros.actions import Node
-
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
+from siammask_ros.ros.launch_files import (
+    description_of,
+    is_true,
+    own_node,
+    transport_actions,
+    values_of,
+)
 
 NODE_NAME = "target_localizer"
-SHARE = Path(get_package_share_directory("siammask_ros"))
 
 ARGUMENTS = (
     (
@@ -74,9 +74,6 @@ def generate_launch_description() -> LaunchDescription:
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the node from the values of the arguments."""
     values = values_of(context, ARGUMENTS)
-    parameter_files = [str(SHARE / "config" / "localizer.yaml")]
-    if values["params_file"]:
-        parameter_files.append(values["params_file"])
     given = {name: kind(values[name]) for name, kind in KINDS.items() if values[name]}
     if source := depth_source(values):
         given["depth_source"] = source
@@ -85,18 +82,8 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     remappings += [
         (name, values[argument]) for argument, name in TOPICS.items() if values[argument]
     ]
-    node = Node(
-        package="siammask_ros",
-        executable="localizer_node",
-        name=NODE_NAME,
-        namespace=values["namespace"],
-        parameters=[*parameter_files, given],
-        remappings=remappings,
-        ros_arguments=["--log-level", values["log_level"]],
-        output="screen",
-        emulate_tty=True,
-    )
-    return [*transport_profile(), node]
+    node = own_node("localizer_node", NODE_NAME, "localizer.yaml", values, given, remappings)
+    return [*transport_actions(), node]
 
 
 def depth_source(values: dict[str, str]) -> str:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from ament_index_python.packages import get_package_share_directory
 from launch.actions import (
     ExecuteProcess,
     LogInfo,
@@ -26,9 +25,7 @@ from launch_ros.actions import Node
 from launch_ros.ros_adapters import get_ros_node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from siammask_ros.ros.launch_files import description_of, is_true, values_of
-
-SHARE = Path(get_package_share_directory("siammask_ros"))
+from siammask_ros.ros.launch_files import SHARE, description_of, is_true, values_of
 
 BAG_ARGUMENTS = (
     ("bag", "", "the bag: a folder or a file, as ros2 bag play takes it; must be given"),

@@ -8,16 +8,19 @@ ros2 launch siammask_ros tracker.launch.py cameras:=left,right image:=/{camera}/
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from ament_index_python.packages import get_package_share_directory
 from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from siammask_ros.ros.launch_files import description_of, is_true, transport_profile, values_of
+from siammask_ros.ros.launch_files import (
+    SHARE,
+    description_of,
+    is_true,
+    own_node,
+    transport_actions,
+    values_of,
+)
 
 NODE_NAME = "siammask_tracker"
-SHARE = Path(get_package_share_directory("siammask_ros"))
 
 ARGUMENTS = (
     ("image", "image", "image topic; {camera} in it stands for each of `cameras`"),
@@ -69,21 +72,15 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     """Build the actions from the values of the arguments."""
     values = values_of(context, ARGUMENTS)
     cameras = [name.strip() for name in values["cameras"].split(",") if name.strip()]
-    parameter_files = [str(SHARE / "config" / "tracker.yaml")]
-    if values["params_file"]:
-        parameter_files.append(values["params_file"])
-    tracker = Node(
-        package="siammask_ros",
-        executable="tracker_node",
-        name=NODE_NAME,
-        namespace=values["namespace"],
-        parameters=[*parameter_files, given_parameters(values, cameras)],
-        remappings=input_remappings(values, cameras),
-        ros_arguments=["--log-level", values["log_level"]],
-        output="screen",
-        emulate_tty=True,
+    tracker = own_node(
+        "tracker_node",
+        NODE_NAME,
+        "tracker.yaml",
+        values,
+        given_parameters(values, cameras),
+        input_remappings(values, cameras),
     )
-    actions = [*transport_profile(), tracker]
+    actions = [*transport_actions(), tracker]
     if is_true("rviz", values["rviz"]):
         actions.append(rviz(values, cameras))
     return actions

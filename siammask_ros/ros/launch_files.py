@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from siammask_ros.ros.processes import profile_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Arguments = Sequence[tuple[str, str, str]]
     """Name, default, description."""
+
+PACKAGE = "siammask_ros"
+SHARE = Path(get_package_share_directory(PACKAGE))
 
 
 def description_of(
@@ -34,7 +40,41 @@ def values_of(context: LaunchContext, arguments: Arguments) -> dict[str, str]:
     return {name: context.launch_configurations[name] for name, _, _ in arguments}
 
 
-def transport_profile() -> list[SetEnvironmentVariable]:
+def own_node(
+    executable: str,
+    name: str,
+    config: str,
+    values: Mapping[str, str],
+    given: Mapping[str, object],
+    remappings: Sequence[tuple[str, str]],
+) -> Node:
+    """Start a node of this package.
+
+    Args:
+        executable: what is run.
+        name: of the node.
+        config: its file of defaults in `config`.
+        values: of the arguments params_file, namespace and log_level.
+        given: parameters that win over the files.
+        remappings: of topics.
+    """
+    files = [str(SHARE / "config" / config)]
+    if values["params_file"]:
+        files.append(values["params_file"])
+    return Node(
+        package=PACKAGE,
+        executable=executable,
+        name=name,
+        namespace=values["namespace"],
+        parameters=[*files, given],
+        remappings=remappings,
+        ros_arguments=["--log-level", values["log_level"]],
+        output="screen",
+        emulate_tty=True,
+    )
+
+
+def transport_actions() -> list[SetEnvironmentVariable]:
     """Give images a transport that does not lose them, unless the user has chosen one."""
     return [SetEnvironmentVariable(*setting) for setting in profile_setting().items()]
 
