@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import types
 
 import cv2
@@ -115,22 +114,24 @@ def test_track_writes_what_is_asked_for(tmp_path, clip, weights, capsys):
         assert np.count_nonzero(labels) == row.mask_area
 
 
-def test_track_keeps_what_is_done_at_ctrl_c(tmp_path, clip, weights, monkeypatch, capsys):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_track_keeps_what_is_done_when_it_is_ended(
+    tmp_path, clip, weights, monkeypatch, capsys, number
+):
     offline = importlib.import_module("siammask_ros.offline")
     follow = offline.follow
 
     def press(*arguments, **options):
         for tracked in follow(*arguments, **options):
             if tracked.frame.index == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(60)
+                os.kill(os.getpid(), number)
             yield tracked
 
     monkeypatch.setattr(offline, "follow", press)
     csv = tmp_path / "t.csv"
     status = run("track", clip, "--box", BOX, "-w", weights, "--csv", csv)
     assert status == cli.EXIT_INTERRUPTED
-    assert [row.frame for row in read_results(csv)] == [0, 1, 2]
+    assert [row.frame for row in read_results(csv)] == [0, 1, 2, 3]
     said = capsys.readouterr()
     assert f"  {csv}" in said.out
     assert "interrupted" in said.err

@@ -412,7 +412,7 @@ def in_a_process(arguments, folder, weights, *, before=""):
     words = ["replay", *map(str, arguments), "--weights", str(weights), "--box", BOX_TEXT]
     program = f"{before}\nfrom siammask_ros.cli import main\nmain({words!r})"
     return subprocess.Popen(
-        [sys.executable, "-c", program], cwd=folder, text=True,
+        [sys.executable, "-c", program], cwd=folder, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -514,7 +514,8 @@ def test_bags_of_one_name_are_refused(replay, tmp_path, capsys):
     assert "two bags have the name a" in complaint(capsys)
 
 
-def test_an_interrupt_reaches_the_workers(tmp_path, weights):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_reaches_the_workers(tmp_path, weights, number):
     folder = tmp_path / "bags"
     folder.mkdir()
     for name in "abc":
@@ -526,7 +527,7 @@ def test_an_interrupt_reaches_the_workers(tmp_path, weights):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
     time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, number)  # as a terminal and `timeout` do
     _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, said
     assert "siammask: interrupted" in said

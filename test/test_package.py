@@ -70,6 +70,7 @@ ARROWS = {
     "presets": set(),
     "tracker_config": {"anchors", "crop", "geometry", "masks", "presets"},
     "tracker_state": {"anchors", "crop", "geometry", "masks", "network"},
+    "interruption": set(),
     "step_clock": set(),
     "threads": set(),
     "choice": {"anchors", "crop", "geometry", "network", "tracker_config", "tracker_state"},
@@ -97,6 +98,7 @@ ARROWS = {
         "drawing",
         "files",
         "geometry",
+        "interruption",
         "label_images",
         "lazy",
         "network",
@@ -109,7 +111,10 @@ ARROWS = {
     "plots": {"files"},
     "label_images": set(),
     "evaluation": LIBRARY
-    | {"backends", "drawing", "files", "label_images", "pictures", "plots", "scenes"},
+    | {
+        *("backends", "drawing", "files", "interruption", "label_images", "pictures", "plots"),
+        "scenes",
+    },
     "benchmark": LIBRARY
     | {"backends", "evaluation", "files", "memory", "plots", "scenes", "step_clock"},
     "clicks": {"crop", "geometry", "longterm", "masks", "tracker_state"},

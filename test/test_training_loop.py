@@ -35,7 +35,6 @@ from siammask_ros.training.config import (
 )
 from siammask_ros.training.datasets import DatasetError, Reading, read_sources
 from siammask_ros.training.distributed import Processes
-from siammask_ros.training.interruption import Interruption
 from siammask_ros.training.loop import NonFiniteLossError, Trainer
 from siammask_ros.training.metrics import Metrics, MetricsFile, read_metrics
 from siammask_ros.training.samples import SampleConfig
@@ -386,18 +385,6 @@ def test_checkpoints_are_written_as_often_as_asked(config, tmp_path, monkeypatch
     monkeypatch.setattr(loop_module, "write_state", lambda *_: steps.append(trainer.step))
     trainer.run(read_sources(config.data), show_progress=False)
     assert steps == [1, 2, 3, 4]
-
-
-def test_a_second_signal_stops_at_once(monkeypatch):
-    before = signal.getsignal(signal.SIGTERM)
-    with Interruption() as interruption:
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)  # torchrun's, right after
-        assert interruption.requested
-        monkeypatch.setattr("siammask_ros.training.interruption.PATIENCE_SECONDS", -1.0)
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 # --- What must stop a run

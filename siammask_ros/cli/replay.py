@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,10 +37,10 @@ from siammask_ros.cli.outputs import (
     SheetOption,
     VideoOption,
 )
+from siammask_ros.interruption import Interruption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from types import FrameType
+    from collections.abc import Sequence
 
     from siammask_ros.cli.replay_job import Outcome, ReplayJob
     from siammask_ros.outputs import OutputPaths
@@ -240,13 +237,13 @@ def replay(  # noqa: PLR0917 - typer calls it by name
         )
         for bag in found
     ]
-    with interruptible() as stopped:
+    with Interruption() as interruption:
         if several:
             from siammask_ros.cli.replay_many import run_many
 
-            status = run_many(plans, jobs, stopped)
+            status = run_many(plans, jobs, interruption)
         else:
-            status = run_one(plans[0], stopped)
+            status = run_one(plans[0], interruption)
     if status:
         raise typer.Exit(status)
 
@@ -280,13 +277,13 @@ def find_all(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def run_one(job: ReplayJob, stopped: threading.Event) -> int:
+def run_one(job: ReplayJob, interruption: Interruption) -> int:
     """Replay one bag with a progress bar; returns the exit status."""
     from siammask_ros.cli.replay_job import run_job
     from siammask_ros.cli.replay_progress import Bar, replay_progress
 
     with replay_progress() as progress:
-        outcome = run_job(job, Bar(progress, job.bag.name, stopped))
+        outcome = run_job(job, Bar(progress, job.bag.name, interruption))
     say(outcome)
     return EXIT_INTERRUPTED if outcome.status == "interrupted" else 0
 
@@ -310,26 +307,6 @@ def say(outcome: Outcome) -> None:
     )
     for path in outcome.written:
         typer.echo(f"  {path}")
-
-
-@contextmanager
-def interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets, so that what is done can be kept; a second one ends."""
-    stopped = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if stopped.is_set():
-            signal.default_int_handler(number, frame)
-        stopped.set()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped  # signals are the main thread's
-        return
-    before = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _sources(bags: Sequence[Path]) -> list[Path]:

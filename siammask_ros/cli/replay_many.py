@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from multiprocessing.synchronize import Event
 
+    from siammask_ros.interruption import Interruption
+
 POLL_S = 0.1
 USER_ERRORS = (ValueError, OSError, RuntimeError, ImportError)
 """What one bag may fail of; the others go on."""
@@ -33,15 +35,17 @@ _stop: Any = None
 """In a worker: set when the parent is interrupted."""
 
 
-def run_many(jobs: Sequence[ReplayJob], workers: int, stopped: threading.Event) -> int:
+def run_many(jobs: Sequence[ReplayJob], workers: int, interruption: Interruption) -> int:
     """Replay bags, print a table, and return the exit status.
 
     Args:
         jobs: one a bag.
         workers: how many at the same time, each in a process of its own; 1: in this one.
-        stopped: set by Ctrl-C.
+        interruption: says when to end.
     """
-    run = _in_processes(jobs, workers, stopped) if workers > 1 else _in_a_row(jobs, stopped)
+    run = (
+        _in_processes(jobs, workers, interruption) if workers > 1 else _in_a_row(jobs, interruption)
+    )
     outcomes = dict(run)
     in_order = [outcomes[number] for number in sorted(outcomes)]
     for outcome in in_order:
@@ -50,22 +54,24 @@ def run_many(jobs: Sequence[ReplayJob], workers: int, stopped: threading.Event) 
         for text in outcome.warnings:
             complain(f"siammask: {outcome.bag}: warning: {text}")
     _print_table(in_order)
-    if stopped.is_set():
+    if interruption.requested:
         complain(f"siammask: interrupted; {len(jobs) - len(in_order)} bags were not begun")
         return EXIT_INTERRUPTED
     return EXIT_FAILED if any(outcome.status == "failed" for outcome in in_order) else 0
 
 
-def _in_a_row(jobs: Sequence[ReplayJob], stopped: threading.Event) -> Iterator[tuple[int, Outcome]]:
+def _in_a_row(
+    jobs: Sequence[ReplayJob], interruption: Interruption
+) -> Iterator[tuple[int, Outcome]]:
     with replay_progress() as progress:
         for number, job in enumerate(jobs):
-            if stopped.is_set():
+            if interruption.requested:
                 return
-            yield number, _outcome(job, Bar(progress, job.bag.name, stopped))
+            yield number, _outcome(job, Bar(progress, job.bag.name, interruption))
 
 
 def _in_processes(
-    jobs: Sequence[ReplayJob], workers: int, stopped: threading.Event
+    jobs: Sequence[ReplayJob], workers: int, interruption: Interruption
 ) -> Iterator[tuple[int, Outcome]]:
     # A fork would share the threads of torch, and CUDA.
     context = multiprocessing.get_context("spawn")
@@ -73,11 +79,11 @@ def _in_processes(
     share = max(len(os.sched_getaffinity(0)) // workers, 1)
     with replay_progress() as progress:
         bars = {
-            number: Bar(progress, job.bag.name, stopped, visible=False)
+            number: Bar(progress, job.bag.name, interruption, visible=False)
             for number, job in enumerate(jobs)
         }
         done = threading.Event()
-        watcher = threading.Thread(target=_watch, args=(queue, bars, stopped, stop, done))
+        watcher = threading.Thread(target=_watch, args=(queue, bars, interruption, stop, done))
         watcher.start()
         try:
             with ProcessPoolExecutor(
@@ -99,13 +105,13 @@ def _in_processes(
 def _watch(
     queue: Any,  # noqa: ANN401
     bars: dict[int, Bar],
-    stopped: threading.Event,
+    interruption: Interruption,
     stop: Event,
     done: threading.Event,
 ) -> None:
     """Show the workers' progress, and tell them to stop."""
     while not done.wait(POLL_S):
-        if stopped.is_set():
+        if interruption.requested:
             stop.set()
         while not queue.empty():
             number, total, advanced = queue.get()
@@ -115,7 +121,8 @@ def _watch(
 def _begin_worker(queue: Any, stop: Event) -> None:  # noqa: ANN401
     global _queue, _stop
     _queue, _stop = queue, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the parent decides
+    for number in (signal.SIGINT, signal.SIGTERM):  # come to the whole group; the parent decides
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _run_in_worker(number: int, job: ReplayJob) -> Outcome | None:

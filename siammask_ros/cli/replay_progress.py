@@ -20,10 +20,11 @@ from rich.progress import (
 from rich.text import Text
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Iterator
 
     from rich.progress import Task
+
+    from siammask_ros.interruption import Interruption
 
 
 class RateColumn(ProgressColumn):
@@ -51,12 +52,12 @@ def replay_progress() -> Iterator[Progress]:
 
 
 class Bar:
-    """A `Watcher` that shows a bar, and stops when an event is set."""
+    """A `Watcher` that shows a bar, and stops when asked to."""
 
     def __init__(
-        self, progress: Progress, name: str, stopped: threading.Event, *, visible: bool = True
+        self, progress: Progress, name: str, interruption: Interruption, *, visible: bool = True
     ) -> None:
-        self._progress, self._stopped = progress, stopped
+        self._progress, self._interruption = progress, interruption
         self._task = progress.add_task(escape(name), total=None, visible=visible)
 
     def begin(self, total: int) -> None:
@@ -76,4 +77,4 @@ class Bar:
 
     def is_stopped(self) -> bool:
         """See `Watcher`."""
-        return self._stopped.is_set()
+        return self._interruption.requested

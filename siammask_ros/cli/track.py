@@ -40,6 +40,7 @@ from siammask_ros.cli.outputs import (
     run_settings,
     say_written,
 )
+from siammask_ros.interruption import Interruption
 
 
 def track(  # noqa: PLR0917 - typer calls it by name
@@ -94,9 +95,10 @@ def track(  # noqa: PLR0917 - typer calls it by name
         try:
             began = time.perf_counter()
             bar = with_progress(source, source.frame_count, source.name)
-            with outputs, closing(bar) as shown:
+            with Interruption() as interruption, outputs, closing(bar) as shown:
                 for tracked in follow(shown, follower, boxes, labels=labels):
                     outputs.add(tracked)
+                    interruption.check()
         except KeyboardInterrupt:
             complain("interrupted; the files have the frames until then")
             raise

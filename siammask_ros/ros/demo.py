@@ -19,7 +19,6 @@ import json
 import math
 import re
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ import cv2
 
 from siammask_ros.drawing import SheetSection, contact_sheet, evenly_spaced
 from siammask_ros.geometry import Box, parse_box_xywh
+from siammask_ros.interruption import Interruption
 from siammask_ros.results import ResultRow, frame_caption, read_results, write_results
 from siammask_ros.ros.demo_clips import (
     RENDERED_FRAMES,
@@ -44,10 +44,8 @@ from siammask_ros.ros.demo_clips import (
     rendered_clip,
 )
 from siammask_ros.ros.processes import (
-    Interrupted,
     NodeProcess,
     ProcessError,
-    interrupt,
     prepare_environment,
 )
 from siammask_ros.ros.video_camera import CameraOptions, read_source
@@ -141,8 +139,9 @@ class ClipResult:
 class Demo:
     """Runs clips through one tracker node. A context manager: nothing is left running."""
 
-    def __init__(self, options: DemoOptions, work: Path) -> None:
+    def __init__(self, options: DemoOptions, work: Path, interruption: Interruption) -> None:
         self._options = options
+        self._interruption = interruption
         self._work = work
         self._processes: list[NodeProcess] = []
         self._node: Node = None
@@ -194,8 +193,8 @@ class Demo:
         self._set_targets(clip)
         self._start_stream()
         # The recorder ends by itself: after the last image, or when nothing comes any more.
-        recorder.wait(math.inf, self._processes)
-        camera.wait(CALL_TIMEOUT_S, self._processes)
+        recorder.wait(math.inf, self._check)
+        camera.wait(CALL_TIMEOUT_S, self._check)
         self._processes = [p for p in self._processes if p not in (camera, recorder)]
         self._clear_targets()
         return collect(clip, folder)
@@ -326,11 +325,15 @@ class Demo:
     def _wait_until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s
         while not condition():
-            for process in self._processes:
-                process.check()
+            self._check()
             if time.monotonic() > deadline:
                 raise DemoError(f"waited {timeout_s:.0f} s for {what}, in vain")
             self._spin(SPIN_S)
+
+    def _check(self) -> None:
+        self._interruption.check()
+        for process in self._processes:
+            process.check()
 
     def _spin_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -460,17 +463,18 @@ def choose_clips(options: DemoOptions, work: Path) -> list[Clip]:
     return clips
 
 
-def run_demo(options: DemoOptions) -> None:
+def run_demo(options: DemoOptions, interruption: Interruption) -> None:
     """Run all clips and leave the results in the output folder.
 
     Raises:
         DemoError, ProcessError, ValueError, OSError: it failed; the message says at what.
+        KeyboardInterrupt: it was asked to end; nothing is left running.
     """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="siammask_demo_") as name:
         work = Path(name)
         try:
-            with Demo(options, work) as demo:
+            with Demo(options, work, interruption) as demo:
                 demo.start_tracker()
                 clips = choose_clips(options, work)
                 demo.activate_tracker()
@@ -566,12 +570,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
     options = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
-        signal.signal(signal.SIGINT, interrupt)
     try:
-        run_demo(options)
-    except Interrupted:
+        with Interruption() as interruption:
+            run_demo(options, interruption)
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except (DemoError, ProcessError, ValueError, OSError, ImportError) as error:

@@ -12,7 +12,6 @@ came of it. `ros2 launch siammask_ros follow_demo.launch.py` starts the same.
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import tempfile
 import time
@@ -21,14 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from siammask_ros.interruption import Interruption
 from siammask_ros.ros.demo import EXIT_FAILED, EXIT_INTERRUPTED, keep_logs, say, show_logs
-from siammask_ros.ros.processes import (
-    Interrupted,
-    NodeProcess,
-    ProcessError,
-    interrupt,
-    prepare_environment,
-)
+from siammask_ros.ros.processes import NodeProcess, ProcessError, prepare_environment
 from siammask_ros.scenes.follow_world import DISTANCE_M, SECONDS
 from siammask_ros.scenes.pinhole import Mount
 
@@ -156,11 +150,12 @@ def demo_nodes(options: FollowDemoOptions) -> list[DemoNode]:
     ]
 
 
-def run_follow_demo(options: FollowDemoOptions) -> None:
+def run_follow_demo(options: FollowDemoOptions, interruption: Interruption) -> None:
     """Run the demo and leave the results in the output folder.
 
     Raises:
         ProcessError, ValueError, OSError: it failed; the message says at what.
+        KeyboardInterrupt: it was asked to end; nothing is left running.
     """
     options.output.mkdir(parents=True, exist_ok=True)
     prepare_environment()
@@ -174,6 +169,7 @@ def run_follow_demo(options: FollowDemoOptions) -> None:
                 processes.append(process)
             director = processes[-1]
             while director.status is None:
+                interruption.check()
                 check_nodes(processes)
                 time.sleep(POLL_S)
             director.check()
@@ -230,12 +226,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> FollowDemoOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
     options = parse_arguments(arguments)
-    signal.signal(signal.SIGTERM, interrupt)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored
-        signal.signal(signal.SIGINT, interrupt)
     try:
-        run_follow_demo(options)
-    except Interrupted:
+        with Interruption() as interruption:
+            run_follow_demo(options, interruption)
+    except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
     except (ProcessError, ValueError, OSError, ImportError) as error:

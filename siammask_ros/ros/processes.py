@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -12,13 +11,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-PR_SET_PDEATHSIG = 1
-"""prctl option: the signal a process gets when its parent dies (Linux, <sys/prctl.h>)."""
+CHILD = "siammask_ros.ros.child"
 GRACE_S = 5.0
 """Time a process has to end after each of SIGINT and SIGTERM, before it is killed."""
 POLL_S = 0.05
@@ -59,7 +57,9 @@ class NodeProcess:
         self.log = folder / f"{name}.log"
         file = folder / f"{name}.yaml"
         file.write_text(parameter_file(parameters), encoding="utf-8")
-        command = [sys.executable, "-m", module, "--ros-args", "--params-file", str(file)]
+        # Code between fork and exec could wait for a lock that a thread of the middleware held.
+        command = [sys.executable, "-m", CHILD, str(os.getpid()), module]
+        command += ["--ros-args", "--params-file", str(file)]
         for old, new in remaps.items():
             command += ["-r", f"{old}:={new}"]
         with self.log.open("wb") as stream:
@@ -70,7 +70,6 @@ class NodeProcess:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches us alone, and we end the children
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread is running yet
             )
 
     @property
@@ -88,16 +87,15 @@ class NodeProcess:
         if self.status not in (None, 0):
             raise ProcessError(f"{self.name} failed: {self.last_words()}")
 
-    def wait(self, timeout_s: float, others: Sequence[NodeProcess] = ()) -> None:
+    def wait(self, timeout_s: float, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Wait for the process to end well.
 
         Raises:
-            ProcessError: it failed, one of `others` did, or it did not end in time.
+            ProcessError: it failed, or did not end in time; or whatever `meanwhile` raises.
         """
         deadline = time.monotonic() + timeout_s
         while self.status is None:
-            for other in others:
-                other.check()
+            meanwhile()
             if time.monotonic() > deadline:
                 raise ProcessError(f"{self.name} did not end within {timeout_s:.0f} s")
             time.sleep(POLL_S)
@@ -176,20 +174,3 @@ def prepare_environment() -> None:
         os.environ.setdefault("ROS_LOCALHOST_ONLY", "1")
     else:
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-class Interrupted(BaseException):
-    """Ctrl-C, or SIGTERM.
-
-    A KeyboardInterrupt that passes through `exec`, as in some imports, makes Python end by SIGINT
-    instead of with our exit status, even if it is caught later.
-    """
-
-
-def interrupt(_number: int, _frame: object) -> NoReturn:
-    """A signal's handler that ends a command, so that what it started is ended too."""
-    raise Interrupted

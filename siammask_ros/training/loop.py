@@ -26,13 +26,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler
 
+from siammask_ros.interruption import Interruption
 from siammask_ros.network import SiamMask, build_network, load_initial_weights, save_network
 from siammask_ros.pictures import write_png
 from siammask_ros.plots import write_chart
 from siammask_ros.training.config import TrainingConfig
 from siammask_ros.training.datasets import read_sources
 from siammask_ros.training.distributed import Processes, join_batch_norms, joined
-from siammask_ros.training.interruption import Interruption
 from siammask_ros.training.journal import Journal, StepOutcome, reading_display
 from siammask_ros.training.labels import AnchorLabels, TrainingGrid, label_batch
 from siammask_ros.training.losses import LossParts, batch_losses, joint_parts, total_loss
@@ -51,6 +51,9 @@ from siammask_ros.training.sources import Source
 from siammask_ros.training.state import config_digest, read_state, write_config, write_state
 
 SECONDS_PER_MINUTE = 60.0
+PATIENCE_S = 2.0
+"""A second signal after this time stops at once. `torchrun` sends one more right after Ctrl-C."""
+NOTICE = "stopping after this step; once more to stop at once"
 
 
 class LabelledBatch(NamedTuple):
@@ -240,7 +243,8 @@ class Trainer:
         files = [self.network_path, self.state_path, self.metrics_path]
         is_complete = self.step >= config.steps
         batches = self.batches(sources)  # forks, so before the journal begins threads
-        with Interruption() as interruption, self._journal(show_progress=show_progress) as journal:
+        noted = Interruption(NOTICE, patience_s=PATIENCE_S)
+        with noted as interruption, self._journal(show_progress=show_progress) as journal:
             for batch in batches:
                 outcome = self.optimise(batch)
                 journal.add(outcome, self.step)

@@ -11,6 +11,7 @@ import sys
 import time
 import uuid
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -112,6 +113,13 @@ def marked_processes(mark: str) -> list[str]:
     return found
 
 
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def run_demo(*arguments: object) -> tuple[int, str, str]:
     mark = uuid.uuid4().hex
     process = start_demo(mark, *arguments)
@@ -174,10 +182,7 @@ def test_interrupt_leaves_nothing(tmp_path, video, weights, number):
     process = start_demo(
         mark, "--video", video, "--box", BOX, "--weights", weights, "--output", tmp_path / "out"
     )
-    deadline = time.monotonic() + TIMEOUT_S
-    while len(marked_processes(mark)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(marked_processes(mark)) >= 2
+    wait_until(lambda: len(marked_processes(mark)) >= 2)
     process.send_signal(number)
     _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
@@ -347,6 +352,35 @@ def test_failing_process_says_why(tmp_path):
     )  # fmt: skip
     with pytest.raises(ProcessError, match=r"camera failed: .*no\.mp4"):
         process.wait(60)
+
+
+def test_child_ends_when_its_parent_is_killed(tmp_path):
+    mark, ready = uuid.uuid4().hex, tmp_path / "ready"
+    (tmp_path / "sleeper.py").write_text(
+        f"import pathlib, time; pathlib.Path({str(ready)!r}).touch(); time.sleep({TIMEOUT_S})"
+    )
+    code = f"""
+import pathlib
+from siammask_ros.ros.processes import NodeProcess
+folder = pathlib.Path({str(tmp_path)!r})
+NodeProcess("sleeper", "sleeper", folder=folder, parameters={{}}, remaps={{}}).wait({TIMEOUT_S})
+"""
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "SIAMMASK_TEST_MARK": mark, "PYTHONPATH": path}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    try:
+        wait_until(ready.exists)
+        assert len(marked_processes(mark)) == 2
+    finally:
+        process.kill()
+        process.wait()
+    wait_until(lambda: not marked_processes(mark))
+
+
+def test_child_of_a_parent_that_is_gone_does_nothing():
+    command = [sys.executable, "-m", "siammask_ros.ros.child", "1", "this"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert (done.returncode, done.stderr) == (1, "the parent, process 1, is gone\n")
 
 
 def test_footage_comes_from_the_cache(tmp_path, monkeypatch):

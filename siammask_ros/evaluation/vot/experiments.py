@@ -11,16 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from siammask_ros.evaluation.vot.toolkit import (
-    Interrupts,
     Untyped,
     execute,
-    kept_interrupts,
     toolkit_errors,
     toolkit_module,
     toolkit_version,
     with_single_target,
 )
 from siammask_ros.evaluation.vot.workspace import TRACKERS_FILE
+from siammask_ros.interruption import Interruption
 
 if TYPE_CHECKING:
     import os
@@ -135,15 +134,16 @@ def evaluate_vot(
             that the message names.
         KeyboardInterrupt: Ctrl-C; what is complete stays.
     """
-    with toolkit_errors(), kept_interrupts() as interrupts:
+    # The toolkit waits for a tracker in C code, where Python loses a KeyboardInterrupt.
+    with toolkit_errors(), Interruption() as interruption:
         workspace = toolkit_module("vot.workspace").Workspace.load(str(folder))
         if name not in workspace.registry:
             raise ValueError(f"{TRACKERS_FILE} of {folder} has no tracker {name!r}")
-        tracker = with_single_target(workspace.registry[name], interrupts.check)
+        tracker = with_single_target(workspace.registry[name], interruption.check)
         chosen = _chosen(workspace.stack, experiments, "experiment", lambda each: each.identifier)
         videos = _chosen(workspace.dataset, sequences, "sequence", lambda each: each.name)
         for experiment in chosen:
-            _run(experiment, tracker, videos, force, interrupts, on_progress)
+            _run(experiment, tracker, videos, force, interruption, on_progress)
     with toolkit_errors():
         return VotEvaluation(
             tracker=name,
@@ -172,7 +172,7 @@ def _run(
     tracker: Untyped,
     videos: list[Untyped],
     force: bool,  # noqa: FBT001 - private
-    interrupts: Interrupts,
+    interruption: Interruption,
     on_progress: Progress | None,
 ) -> None:
     report = on_progress or (lambda *_: None)
@@ -186,7 +186,7 @@ def _run(
         try:
             execute(experiment, tracker, sequence, force=force, on_progress=tell)
         except trackers.TrackerException as error:
-            interrupts.check()  # the tracker gets a Ctrl-C of the terminal, too
+            interruption.check()  # the tracker gets a Ctrl-C of the terminal, too
             raise RuntimeError(_failure(experiment, tracker, sequence, error)) from error
         tell(1.0)
 

@@ -14,8 +14,6 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import logging
-import signal
-import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -89,42 +87,6 @@ def toolkit_errors() -> Iterator[None]:
         raise RuntimeError(f"VOT toolkit: {error}") from error
     finally:
         logger.setLevel(level)
-
-
-class Interrupts:
-    """A Ctrl-C that came while the toolkit waits for a tracker in C code, where Python loses it."""
-
-    def __init__(self) -> None:
-        self._came = False
-
-    def note(self, *_: object) -> None:
-        """Remember that one came; a signal handler."""
-        self._came = True
-
-    def check(self) -> None:
-        """Let it through, if one came.
-
-        Raises:
-            KeyboardInterrupt: one came.
-        """
-        if self._came:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def kept_interrupts() -> Iterator[Interrupts]:
-    """Keep each Ctrl-C until it is asked for; where it has another meaning already, do nothing."""
-    interrupts = Interrupts()
-    usual = signal.default_int_handler
-    is_usual = signal.getsignal(signal.SIGINT) is usual
-    if not is_usual or threading.current_thread() is not threading.main_thread():
-        yield interrupts
-        return
-    signal.signal(signal.SIGINT, interrupts.note)
-    try:
-        yield interrupts
-    finally:
-        signal.signal(signal.SIGINT, usual)
 
 
 class SingleTargetRuntime:
