@@ -74,6 +74,19 @@ class Spinner:
         self.node.destroy_node()
 
 
+def in_its_thread(node, function, *arguments):
+    """What a function of a node returns, called by the thread that spins the node.
+
+    Transitions and changed parameters come to a node as requests, between its other callbacks.
+    """
+    future = node.executor.create_task(function, *arguments)
+    end = time.monotonic() + PATIENCE_S
+    while not future.done():
+        assert time.monotonic() < end, f"waited in vain for {function}"
+        time.sleep(0.005)
+    return future.result()
+
+
 class Client:
     """A camera and a consumer of one tracker node, in a node of their own."""
 

@@ -20,7 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, Twist, TwistStamped, Vector3
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
-from ros_graph import Spinner, node_environment
+from ros_graph import Spinner, in_its_thread, node_environment
 from std_srvs.srv import SetBool
 
 from siammask_msgs.msg import FollowerState, RotatedBox, TargetPose, TargetPoseArray
@@ -238,7 +238,7 @@ def test_which_target(make):
     operator.keep_saying(there, here, until=lambda: len(operator.states) > 60)
     assert operator.states[-1].target_id == 4  # as long as there is one
     operator.keep_saying(there, until=followed(2))
-    node.set_parameters([Parameter("target_id", value=4)])
+    in_its_thread(node, node.set_parameters, [Parameter("target_id", value=4)])
     operator.keep_saying(there, until=operator.is_reason(Reason.LOST))
     operator.keep_saying(there, here, until=followed(4))
 
@@ -270,12 +270,12 @@ def test_deactivating_stops_the_base_and_disables(make):
     node, operator = make()
     operator.enable()
     operator.keep_saying(pose(), until=operator.goes)
-    node.trigger_deactivate()
+    in_its_thread(node, node.trigger_deactivate)
     operator.wait(lambda: operator.states[-1].command == Twist())
     assert operator.commands[-1].twist == Twist()
     refused = operator.enable()
     assert (refused.success, refused.message) == (False, "refused: the node is not active")
-    node.trigger_activate()
+    in_its_thread(node, node.trigger_activate)
     told = len(operator.states)
     operator.keep_saying(pose(), until=lambda: len(operator.states) > told + 20)
     assert operator.is_reason(Reason.DISABLED)()
@@ -283,12 +283,14 @@ def test_deactivating_stops_the_base_and_disables(make):
 
 def test_live_changes_are_all_or_nothing(make):
     node, operator = make()
-    (answer,) = node.set_parameters([Parameter("min_distance", value=2.0)])
+    (answer,) = in_its_thread(node, node.set_parameters, [Parameter("min_distance", value=2.0)])
     assert answer.reason == "0 <= min_distance < distance must hold, got 2.0 and 1.5"
-    (answer,) = node.set_parameters([Parameter("base", value="holonomic")])
+    (answer,) = in_its_thread(node, node.set_parameters, [Parameter("base", value="holonomic")])
     assert answer.reason.startswith("base can only be changed while the node is unconfigured")
-    answer = node.set_parameters_atomically(
-        [Parameter("distance", value=3), Parameter("max_speed", value=0.2)]
+    answer = in_its_thread(
+        node,
+        node.set_parameters_atomically,
+        [Parameter("distance", value=3), Parameter("max_speed", value=0.2)],
     )
     assert answer.successful
     operator.enable()
@@ -313,7 +315,7 @@ def test_diagnostics_say_why(make):
 
 def test_a_bad_start_is_refused(make):
     node, _ = make(active=False, min_distance=5.0)
-    node.trigger_configure()
+    in_its_thread(node, node.trigger_configure)
     assert node.state_name == "unconfigured"
     assert "min_distance < distance" in node.fault
 

@@ -14,7 +14,7 @@ import pytest
 import rclpy
 from geometry_msgs.msg import Point, PointStamped
 from rclpy.parameter import Parameter
-from ros_graph import TARGET_BOX, picture
+from ros_graph import TARGET_BOX, in_its_thread, picture
 from ros_operator import (
     FIRST_XY,
     SECOND_XY,
@@ -180,7 +180,7 @@ def test_each_camera_has_its_own_hints_and_its_own_pause(make_operator):
 
 def test_a_pause_needs_an_active_node(make_operator):
     node, operator = make_operator("idle")
-    node.trigger_deactivate()
+    in_its_thread(node, node.trigger_deactivate)
     response = operator.pause(True)
     assert not response.success
     assert response.message == "refused: the node is not active"

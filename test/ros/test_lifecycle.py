@@ -14,7 +14,7 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.parameter import Parameter
-from ros_graph import TARGET_BOX
+from ros_graph import TARGET_BOX, in_its_thread
 
 from siammask_ros.ros import node as node_module
 from siammask_ros.ros.node import SiamMaskNode
@@ -134,13 +134,13 @@ def text_file(folder):
 def test_weights_that_cannot_be_loaded_fail_configuring(node, client, change, tmp_path, make_file):
     good = node.get_parameter("weights").value
     path = str(make_file(tmp_path))
-    node.set_parameters([Parameter("weights", value=path)])
+    in_its_thread(node, node.set_parameters, [Parameter("weights", value=path)])
     assert not change("configure")
     assert state(client) == State.PRIMARY_STATE_UNCONFIGURED
     status = client.diagnostics("node", lambda status: path in status.message)
     assert status.level == b"\x02"
     assert "cannot configure" in status.message
-    node.set_parameters([Parameter("weights", value=good)])
+    in_its_thread(node, node.set_parameters, [Parameter("weights", value=good)])
 
 
 @pytest.mark.parametrize(
@@ -153,18 +153,18 @@ def test_weights_that_cannot_be_loaded_fail_configuring(node, client, change, tm
     ],
 )
 def test_bad_parameters_are_refused_with_the_reason(node, name, bad, words):
-    [result] = node.set_parameters([Parameter(name, value=bad)])
+    [result] = in_its_thread(node, node.set_parameters, [Parameter(name, value=bad)])
     assert not result.successful
     assert words in result.reason
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
 def test_cuda_that_is_absent_fails_configuring(node, client, change):
-    node.set_parameters([Parameter("device", value="cuda:0")])
+    in_its_thread(node, node.set_parameters, [Parameter("device", value="cuda:0")])
     assert not change("configure")
     status = client.diagnostics("node", lambda status: "cuda" in status.message)
     assert "0 CUDA devices" in status.message
-    node.set_parameters([Parameter("device", value="auto")])
+    in_its_thread(node, node.set_parameters, [Parameter("device", value="auto")])
     assert change("configure")
     assert client.diagnostics("node", lambda status: status.hardware_id).hardware_id == "cpu"
     assert change("cleanup")
@@ -180,7 +180,7 @@ def test_cuda_that_is_absent_fails_configuring(node, client, change):
 )
 def test_bad_values_given_at_start_fail_configuring(make_tracker, overrides, words):
     node = make_tracker("start", active=False, **overrides)
-    node.trigger_configure()
+    in_its_thread(node, node.trigger_configure)
     assert words in node.fault
     assert node._engine is None
 

@@ -19,7 +19,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rendered_depth import Board, World, angle_between, spoiled
-from ros_graph import PATIENCE_S, Spinner
+from ros_graph import PATIENCE_S, Spinner, in_its_thread
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -280,7 +280,9 @@ def test_without_a_calibration_it_says_so_unless_it_may_guess(make):
     words = "no position: no CameraInfo has come on /uncalibrated/camera_info"
     robot.diagnosed("target 1", lambda s: s.message == words)
     field_of_view = 2 * math.degrees(math.atan(160 / 275))
-    done = node.set_parameters([Parameter("field_of_view", value=field_of_view)])
+    done = in_its_thread(
+        node, node.set_parameters, [Parameter("field_of_view", value=field_of_view)]
+    )
     assert done[0].successful, done
     (pose,) = robot.send().targets
     assert pose.source == TargetPose.DEPTH
@@ -396,28 +398,34 @@ def test_silence_is_explained(make):
 def test_life_cycle_and_parameters(make):
     node, robot = make("life", active=False)
     robot.diagnosed("node", lambda s: s.message == "not locating: unconfigured")
-    node.set_parameters([Parameter("min_range", value=3), Parameter("max_range", value=20.0)])
-    (done,) = node.set_parameters([Parameter("max_range", value=2.0)])
+    in_its_thread(
+        node,
+        node.set_parameters,
+        [Parameter("min_range", value=3), Parameter("max_range", value=20.0)],
+    )
+    (done,) = in_its_thread(node, node.set_parameters, [Parameter("max_range", value=2.0)])
     assert done.reason == "min_range 3 is not below max_range 2"
-    start(node)
+    in_its_thread(node, start, node)
     robot.say("camera_info", info_of(WORLD))
     near = World((Board(1, 2.0, 0.0, 0.3, 0.6, 1.0),), height=1.0)
     (pose,) = robot.send(near).targets
     assert pose.source == TargetPose.BEARING
-    assert node.set_parameters([Parameter("min_range", value=0.5)])[0].successful
+    assert in_its_thread(node, node.set_parameters, [Parameter("min_range", value=0.5)])[
+        0
+    ].successful
     (pose,) = robot.send(near).targets
     assert pose.source == TargetPose.DEPTH
-    (done,) = node.set_parameters([Parameter("depth_source", value="points")])
+    (done,) = in_its_thread(node, node.set_parameters, [Parameter("depth_source", value="points")])
     assert "depth_source can only be changed while the node is unconfigured" in done.reason
     success = TransitionCallbackReturn.SUCCESS
-    assert node.trigger_deactivate() == success
+    assert in_its_thread(node, node.trigger_deactivate) == success
     robot.diagnosed("node", lambda s: s.message == "not locating: inactive")
-    assert node.trigger_activate() == success
+    assert in_its_thread(node, node.trigger_activate) == success
     robot.say("camera_info", info_of(WORLD))
     (pose,) = robot.send(near).targets
     assert pose.source == TargetPose.DEPTH
-    assert node.trigger_deactivate() == success
-    assert node.trigger_cleanup() == success
+    assert in_its_thread(node, node.trigger_deactivate) == success
+    assert in_its_thread(node, node.trigger_cleanup) == success
     robot.diagnosed("node", lambda s: s.message == "not locating: unconfigured")
 
 

@@ -15,7 +15,7 @@ import rclpy
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
-from ros_graph import FIRST_STAMP_NS, SIZE_WH, TARGET_BOX, picture
+from ros_graph import FIRST_STAMP_NS, SIZE_WH, TARGET_BOX, in_its_thread, picture
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -515,7 +515,7 @@ def test_without_foxglove_msgs_there_are_no_annotations(make_tracker, monkeypatc
 def test_introspection_that_ros_does_not_offer_is_refused(make_tracker, monkeypatch):
     monkeypatch.setattr(introspection, "ServiceIntrospectionState", None)
     node = make_tracker("old", active=False, service_introspection="contents")
-    node.trigger_configure()
+    in_its_thread(node, node.trigger_configure)
     assert "service_introspection is contents, which this ROS 2 does not offer" in node.fault
-    node.set_parameters([Parameter("service_introspection", value="disabled")])
-    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    in_its_thread(node, node.set_parameters, [Parameter("service_introspection", value="disabled")])
+    assert in_its_thread(node, node.trigger_configure) == TransitionCallbackReturn.SUCCESS
