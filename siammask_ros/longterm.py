@@ -14,7 +14,6 @@ All search patches of all targets go through the network in one batch.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -34,7 +33,7 @@ from siammask_ros.search import (
     target_size,
 )
 from siammask_ros.target_status import TargetStatus
-from siammask_ros.targets import Refusal, Target, TargetResult
+from siammask_ros.targets import Meeting, Refusal, Target, TargetResult
 
 if TYPE_CHECKING:
     from siammask_ros.crop import ImageBgr
@@ -64,10 +63,9 @@ _RIVAL_MEMORY = 15
 """Frames that a rival is followed for without being seen."""
 _REFUSAL_MEMORY = 15
 """Frames in which something that is no rival is not looked at again."""
-_REFUSAL_RANGE = 1.0
-"""Target sizes that it moves at most from one frame in which it is noticed to the next."""
 _STEADY_RATE = 0.1
 _SIZE_RATE = 0.05
+_AREA_RATE = 0.2
 _JERK = 0.5
 """Target sizes by which a motion differs from the one expected, so that it is none of its own."""
 
@@ -278,14 +276,16 @@ class LongTermTracker:
         weak = find.is_eclipsed or find.evidence < config.uncertain_below
         blind = find.evidence < config.lost_below
         unseen = find.is_eclipsed or blind
+        meeting = self._meetings.after(party)
         counted = replace(
             target,
             # A guess moves nothing: the target is where it should be.
             tracker_state=target.expected_state if unseen else find.state,
             velocity_xy=self._velocity(target, find, weak=weak, blind=blind),
             steady_velocity_xy=self._steady_velocity(target, find, weak=weak),
-            meeting=self._meetings.after(party),
+            meeting=meeting,
             usual_size_wh=_usual_size(target, find, weak=weak),
+            usual_area=_usual_area(target, find),
             appearance=self._appearance(target, find),
             age=target.age + 1 if weak else 0,
             weak_frames=target.weak_frames + 1 if weak else 0,
@@ -295,6 +295,10 @@ class LongTermTracker:
             uncertain_frames=target.uncertain_frames + 1,
             eclipsed_frames=target.eclipsed_frames + 1 if find.is_eclipsed else 0,
         )
+        if find.is_eclipsed and meeting is not None:
+            counted = _gone_on(counted, meeting)
+        if party.has_parted and target.meeting is not None:
+            counted = replace(counted, appearance=target.meeting.appearance)
         status = self._status_of(counted)
         if status == TargetStatus.LOST:
             lost = replace(
@@ -324,6 +328,8 @@ class LongTermTracker:
                 target, rivals=tuple(own.target for own in rivals if own.counts), refusals=()
             )
         refusals = _remembered(target, party.find.result.runner_up)
+        if target.meeting is not None:  # it may be the one that was refused
+            refusals = []
         kept = []
         for own in rivals:
             if own.is_gone:
@@ -361,7 +367,7 @@ class LongTermTracker:
         is_seen = find.evidence >= self.config.certain_above
         if not is_seen or any(self.config.are_one(runner_up.box, box) for box in known):
             return None
-        if any(_is_at(refusal, runner_up, target) for refusal in target.refusals):
+        if any(refusal.is_at(runner_up, target) for refusal in target.refusals):
             return None
         state = target.tracker_state
         return Target(tracker_state=replace(state, center_xy=runner_up.box.center_xy))
@@ -484,17 +490,22 @@ def _remembered(target: Target, runner_up: RunnerUp | None) -> list[Refusal]:
     """What is no rival of a target, where it is now; what was looked at long ago is forgotten."""
     remembered = []
     for refusal in target.refusals:
-        moved = runner_up is not None and _is_at(refusal, runner_up, target)
+        moved = runner_up is not None and refusal.is_at(runner_up, target)
         center_xy = runner_up.box.center_xy if runner_up and moved else refusal.center_xy
         if refusal.frames < _REFUSAL_MEMORY:
             remembered.append(Refusal(center_xy, refusal.frames + 1))
     return remembered
 
 
-def _is_at(refusal: Refusal, runner_up: RunnerUp, target: Target) -> bool:
-    """Whether something is what has been looked at, as far as its place tells."""
-    away = math.dist(refusal.center_xy, runner_up.box.center_xy)
-    return away <= _REFUSAL_RANGE * target_size(target.tracker_state)
+def _gone_on(target: Target, meeting: Meeting) -> Target:
+    """A target behind what it has met: where it was going, as large as usual.
+
+    What was found lately may have been both of them.
+    """
+    state = replace(
+        target.tracker_state, center_xy=meeting.expected_xy, size_wh=target.usual_size_wh
+    )
+    return replace(target, tracker_state=state, velocity_xy=meeting.velocity_xy)
 
 
 def _usual_size(target: Target, find: Find, *, weak: bool) -> tuple[float, float]:
@@ -508,6 +519,16 @@ def _usual_size(target: Target, find: Find, *, weak: bool) -> tuple[float, float
     return (
         width * (new_width / width) ** _SIZE_RATE,
         height * (new_height / height) ** _SIZE_RATE,
+    )
+
+
+def _usual_area(target: Target, find: Find) -> float:
+    """The usual area of the mask after a frame."""
+    area = find.result.mask_area
+    if find.is_eclipsed or not area:
+        return target.usual_area
+    return (
+        target.usual_area + _AREA_RATE * (area - target.usual_area) if target.usual_area else area
     )
 
 

@@ -39,10 +39,16 @@ _SURE_FRAMES = 3
 """Frames in a row that a rival must have been seen well in, to be one of two that met."""
 _MEETING_MEMORY = 60
 """Frames after a meeting in which it can be found out which one is which."""
+_APART = 8
+"""Frames apart from what it has met after which a target that has gone on as before is itself."""
+_OWN_WAY = 0.5
+"""Target sizes by which its place and its colours may misfit then."""
 _FAR_OFF = 3.0
 """Target sizes beyond which a place does not fit worse."""
 _SIZES_PER_LIKENESS = 10.0
 """Target sizes that a difference of colours counts as much as, for each whole likeness."""
+_SWELLING = 1.3
+"""Growth of a mask, against the last few, from which on it may be of two things."""
 _ECLIPSE = 25
 """Frames after which a target and a rival that have met are one, if nothing else is there."""
 
@@ -120,6 +126,9 @@ class Meetings:
                 _exchange(first, second)
             elif self.config.are_one(first.find.result.box, second.find.result.box):
                 self._part(first, second)
+        for party in followed:
+            if party.rival_of is None and self._has_swollen(party):
+                party.has_met = True
         self._sort_out(followed)
 
     def _part(self, first: Party, second: Party) -> None:
@@ -128,9 +137,21 @@ class Meetings:
             if rival.rival_of is target and self._is_one(target, rival):
                 rival.is_gone = True
                 return
-        behind = first if second.surprise < first.surprise else second
+        behind = first if self._is_before(second, first) else second
         behind.find = behind.find._replace(is_eclipsed=True)
         first.has_met = second.has_met = True
+
+    def _has_swollen(self, party: Party) -> bool:
+        """Whether its mask has grown so fast that it may be of another thing, too."""
+        target, meeting = party.target, party.target.meeting
+        usual = target.usual_area if meeting is None else meeting.area
+        return usual > 0 and party.find.result.mask_area > _SWELLING * usual
+
+    def _is_before(self, party: Party, other: Party) -> bool:
+        """Whether what was found of two is more likely this one."""
+        if party.target.meeting is None or other.target.meeting is None:
+            return party.surprise < other.surprise
+        return self._misfit(party, party.find) < self._misfit(other, other.find)
 
     def _sort_out(self, parties: Sequence[Party]) -> None:
         """Give targets that have met another lately what suits them best, in place."""
@@ -150,11 +171,15 @@ class Meetings:
         """Whether a target may be what was found of another, that it can have met."""
         if other is party or other.is_gone or other.image_bgr is not party.image_bgr:
             return False
-        is_own_rival = other.rival_of is party
-        has_met = other.rival_of is None and other.followed and other.target.meeting is not None
+        meeting, has_met = party.target.meeting, other.target.meeting is not None
+        if other.rival_of is None:
+            is_known = other.followed and has_met
+        else:  # what was seen beside the target before, and has not met it, is something else
+            is_new = meeting is not None and other.target.frames <= meeting.frames
+            is_known = other.rival_of is party and (has_met or is_new)
         is_sure = other.target.strong_frames >= _SURE_FRAMES and other.find.is_strong(self.config)
         is_apart = not self.config.are_one(party.find.result.box, other.find.result.box)
-        return (is_own_rival or has_met) and is_sure and is_apart
+        return is_known and is_sure and is_apart
 
     def _gain(self, party: Party, other: Party) -> float:
         """By how many target sizes two fit better to what they were before, if they change."""
@@ -172,8 +197,9 @@ class Meetings:
         if meeting is None:
             return 0.0
         away = math.dist(meeting.expected_xy, find.state.center_xy) / target_size(find.state)
-        # Its own find has been looked at.
-        likeness = find.likeness if find is party.find else self._likeness(party, find)
+        # What it has learned since is of both of them.
+        look = look_at(party.image_bgr, find.result, meeting.appearance)
+        likeness = 1.0 if look is None else look.relative_similarity
         return min(away, _FAR_OFF) + _SIZES_PER_LIKENESS * (1 - likeness)
 
     def _is_one(self, party: Party, rival: Party) -> bool:
@@ -214,17 +240,23 @@ class Meetings:
         likeness = target.appearance.likeness(find.look.histogram)
         return target.appearance.relative(likeness) >= self.config.color_full_above
 
-    @staticmethod
-    def after(party: Party) -> Meeting | None:
+    def after(self, party: Party) -> Meeting | None:
         """The meeting that is not forgotten, or a new one."""
         target, meeting = party.target, party.target.meeting
         if party.has_parted:
             return None
         if meeting is not None:
-            meeting = meeting._replace(frames=meeting.frames + 1)
+            apart = 0 if party.has_met else meeting.frames_apart + 1
+            meeting = meeting._replace(frames=meeting.frames + 1, frames_apart=apart)
+            is_sure = apart >= _APART and party.find.is_strong(self.config)
+            if is_sure and self._misfit(party, party.find) < _OWN_WAY:
+                return None
             return meeting if meeting.frames <= _MEETING_MEMORY else None
         if party.has_met:
-            return Meeting(target.tracker_state.center_xy, target.steady_velocity_xy, 1)
+            place = target.tracker_state.center_xy
+            return Meeting(
+                place, target.steady_velocity_xy, target.usual_area, target.appearance, frames=1
+            )
         return None
 
 

@@ -15,16 +15,24 @@ from siammask_ros.target_status import TargetStatus
 if TYPE_CHECKING:
     from siammask_ros.appearance import Appearance
     from siammask_ros.search import Candidate
-    from siammask_ros.tracker_state import TrackerState, TrackResult
+    from siammask_ros.tracker_state import RunnerUp, TrackerState, TrackResult
+
+_REFUSAL_RANGE = 1.0
+"""Target sizes that what was refused moves at most from one frame with it to the next."""
 
 
 class Meeting(NamedTuple):
-    """Where a target was, and was going, when another one was found in its place."""
+    """What a target was when another thing was found in its place: where, going where, and how."""
 
     center_xy: tuple[float, float]
     velocity_xy: tuple[float, float]
+    area: float
+    """Of its mask, in pixels."""
+    appearance: Appearance | None
     frames: int = 0
     """Since then."""
+    frames_apart: int = 0
+    """Since it was last found where another thing was."""
 
     @property
     def expected_xy(self) -> tuple[float, float]:
@@ -40,6 +48,11 @@ class Refusal(NamedTuple):
     """Where it was last."""
     frames: int = 0
     """Since it was looked at."""
+
+    def is_at(self, runner_up: RunnerUp, target: Target) -> bool:
+        """Whether something is what has been looked at, as far as its place tells."""
+        away = math.dist(self.center_xy, runner_up.box.center_xy)
+        return away <= _REFUSAL_RANGE * target_size(target.tracker_state)
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,7 @@ class Target:
         steady_velocity_xy: the same over more frames.
         meeting: with the target or rival that was found in its place lately.
         usual_size_wh: its width and height over many frames, in pixels; (0, 0) before the first.
+        usual_area: pixels of its mask in the last few frames; 0 before the first.
     """
 
     tracker_state: TrackerState
@@ -88,6 +102,7 @@ class Target:
     steady_velocity_xy: tuple[float, float] = (0.0, 0.0)
     meeting: Meeting | None = None
     usual_size_wh: tuple[float, float] = (0.0, 0.0)
+    usual_area: float = 0.0
 
     @property
     def speed(self) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from siammask_ros.anchors import AnchorPosition
+from siammask_ros.appearance import look_at
 from siammask_ros.geometry import Box, RotatedBox, box_iou
 from siammask_ros.longterm import (
     LongTermConfig,
@@ -47,6 +48,7 @@ class World:
 
     objects: dict[tuple[float, float], float] = field(default_factory=dict)
     empty_masks: bool = False
+    mask_side: int = 8
     batches: list[int] = field(default_factory=list)
     searched: list[tuple[float, float]] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
@@ -88,13 +90,14 @@ class World:
         return answers
 
     def _result(self, state: TrackerState, confidence: float, *, empty: bool) -> TrackResult:
-        mask = np.full((8, 8), not (empty or self.empty_masks))
+        side = self.mask_side
+        mask = np.full((side, side), not (empty or self.empty_masks))
         return TrackResult(
             box=state.box,
             rotated_box=RotatedBox.from_box(state.box),
             has_mask_box=False,
             confidence=confidence,
-            mask_roi=ImageRegion(0, 0, 8, 8),
+            mask_roi=ImageRegion(0, 0, side, side),
             probability_in_roi=mask.astype(np.float32),
             mask_in_roi=mask,
             image_size_wh=SIZE_WH,
@@ -632,7 +635,9 @@ class Crowd(World):
         result = self._result(moved, confidence, empty=not seen)
         if seen:
             x, y = map(int, moved.center_xy)
-            result = replace(result, mask_roi=ImageRegion(x - 4, y - 4, 8, 8))
+            side = self.mask_side
+            region = ImageRegion(x - side // 2, y - side // 2, side, side)
+            result = replace(result, mask_roi=region)
         if len(seen) > 1:
             box = Box.from_center(seen[1], (SIZE, SIZE))
             result = replace(result, runner_up=RunnerUp(box, self.objects[seen[1]]))
@@ -784,3 +789,122 @@ def test_a_lost_target_is_searched_for_in_its_usual_size(run: Run) -> None:
         assert around == pytest.approx([SIZE] * (CONFIG.searches_per_frame - 1))
         sizes.append(at_its_place)
     assert set(sizes) == {SIZE, 2 * SIZE}  # it may be so large now
+
+
+def test_a_target_behind_another_goes_on_as_before_they_met() -> None:
+    paths = [[(200.0 + 8 * f, 240.0), (440.0 - 8 * f, 280.0)] for f in range(1, 22)]
+    shift = 0.0
+    finds = []
+    for frame, (first, second) in enumerate(paths, start=1):
+        if frame <= 12:
+            finds.append([first, second])
+        elif frame <= 18:  # the mask is of both, and pulled away
+            shift += 6
+            finds.append([(second[0], second[1] + shift)] * 2)
+        else:
+            finds.append([first] * 2)
+    tracker = LongTermTracker(Scripted(finds=finds))
+    boxes = [Box.from_center(place, (SIZE, SIZE)).xywh for place in ((200, 240), (440, 280))]
+    targets = tracker.start_batch([(IMAGE, box) for box in boxes])
+    for frame in range(1, 22):
+        stepped = tracker.step([(IMAGE, target) for target in targets])
+        targets = [target for target, _ in stepped]
+        if 12 < frame <= 18:
+            assert [target.eclipsed_frames for target in targets] == [frame - 12, 0]
+            assert targets[0].tracker_state.center_xy == pytest.approx(paths[frame - 1][0], abs=4)
+    (_, front), (_, behind) = stepped
+    assert (front.status, behind.status) == (TargetStatus.TRACKING, TargetStatus.UNCERTAIN)
+    assert behind.result is not None
+    assert behind.result.box.center_xy == pytest.approx(paths[-1][1], abs=4)
+    assert behind.result.box.size_wh == pytest.approx((SIZE, SIZE))
+
+
+def _striped(blue: int) -> np.ndarray:
+    """Red with so many blue columns of eight."""
+    return np.where(np.arange(SIZE_WH[0])[:, None] % 8 < blue, BLUE, RED)
+
+
+def test_what_is_no_rival_does_not_take_the_target_along() -> None:
+    world = Crowd({HOME: 0.95})
+    run = Run(world, replace(CONFIG, color_rate=0.5))
+    run.step(6, RED)
+    for left in range(60, 20, -4):
+        world.objects = {HOME: 0.95, (HOME[0] + left, HOME[1]): 0.8}
+        run.step(1, _red_and_blue(int(HOME[0]) + left // 2))
+    assert (len(run.target.rivals), len(run.target.refusals)) == (0, 1)
+    world.mask_side = 10
+    for step in range(21):  # the mask is of both, and more and more of what is before the target
+        world.objects = {(HOME[0] + 20 - 2 * step, HOME[1]): 0.95}
+        assert run.step(1, _striped(step * 8 // 20)).status == TargetStatus.TRACKING
+    world.mask_side = 8
+    for step in range(8):
+        world.objects = {(HOME[0] - 22 - 2 * step, HOME[1]): 0.95, HOME: 0.95}
+        run.step(1, np.where(np.arange(SIZE_WH[0])[:, None] < HOME[0] - 12, BLUE, RED))
+    assert run.target.tracker_state.center_xy == HOME
+    assert run.history[-1].status == TargetStatus.TRACKING
+    look = look_at(BLUE, run.history[-1].result, run.target.appearance)
+    assert look.relative_similarity < CONFIG.color_none_below  # it is red again
+
+
+def test_a_meeting_is_over_when_both_have_gone_on_as_before() -> None:
+    world = Crowd()
+    tracker = LongTermTracker(world, CONFIG)
+    starts = [(200.0, 240.0), (440.0, 260.0)]
+    targets = [tracker.start(IMAGE, Box.from_center(at, (SIZE, SIZE)).xywh) for at in starts]
+    have_met = []
+    for frame in range(1, 41):
+        places = [(200.0 + 8 * frame, 240.0), (440.0 - 8 * frame, 260.0)]
+        is_hidden = math.dist(*places) < SIZE
+        world.objects = dict.fromkeys(places[:1] if is_hidden else places, 0.95)
+        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        have_met.append(all(target.meeting for target in targets))
+    assert have_met.index(True) in range(11, 15)
+    assert sum(have_met) in range(10, 18)
+    assert have_met[-1] is False
+    assert [target.tracker_state.center_xy for target in targets] == places
+
+
+@pytest.mark.parametrize(("side", "has_met"), [(9, False), (10, True)])
+def test_a_mask_that_swells_is_a_meeting(run: Run, side: int, has_met: bool) -> None:  # noqa: FBT001
+    run.see(0.95)
+    run.step(6)
+    run.world.mask_side = side
+    run.step()
+    assert (run.target.meeting is not None) is has_met
+    run.world.mask_side = 8
+    run.step(20)
+    assert run.target.meeting is None
+
+
+def test_a_mask_that_grows_slowly_is_no_meeting(run: Run) -> None:
+    run.see(0.95)
+    for side in range(16, 65):
+        run.world.mask_side = side
+        run.step(3)
+        assert run.target.meeting is None
+
+
+def test_in_a_meeting_nothing_is_refused_unseen() -> None:
+    world = Crowd({HOME: 0.95, (380.0, 240.0): 0.8})
+    run = Run(world)
+    run.step(6, _red_and_blue(350))
+    assert len(run.target.refusals) == 1
+    world.mask_side = 10
+    run.step(1, _red_and_blue(350))
+    assert run.target.refusals == ()
+    assert len(run.target.rivals) == 1  # looked at again
+
+
+def test_what_was_beside_the_target_before_is_not_the_target_after_it_swells() -> None:
+    twin = (400.0, 240.0)
+    world = Crowd()
+    run = Run(world)
+    run.target = run.tracker.start(IMAGE, Box.from_center((240.0, 240.0), (SIZE, SIZE)).xywh)
+    for frame in range(1, 40):
+        place = (240.0 + 4 * min(frame, 48 - frame), 240.0)  # it turns back from its twin
+        world.objects = {place: 0.95, twin: 0.9}
+        world.mask_side = 10 if frame >= 24 else 8
+        run.step()
+        assert run.target.tracker_state.center_xy == place
+        assert frame != 23 or len(run.target.rivals) == 1
+    assert run.target.meeting is not None
