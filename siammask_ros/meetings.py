@@ -5,6 +5,7 @@
 Of two things that look alike a network sees one, where one is before the other, and afterwards
 takes either for the target. What each of them was doing before, and its colours, tell them apart.
 So that this is known of things that are no targets too, they are followed as the target's rivals.
+Of other things nothing is known before; a mask that swells tells that one may have been met.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ class Party:
     is_gone: bool = False
     """Another party has taken what it is."""
     has_met: bool = False
-    """What was found of it is what was found of another one, too."""
+    """What was found of it is, or may be, of another thing, too."""
     has_parted: bool = False
     """And it is known which one is which."""
 
@@ -145,7 +146,8 @@ class Meetings:
         """Whether its mask has grown so fast that it may be of another thing, too."""
         target, meeting = party.target, party.target.meeting
         usual = target.usual_area if meeting is None else meeting.area
-        return usual > 0 and party.find.result.mask_area > _SWELLING * usual
+        is_swollen = usual > 0 and party.find.result.mask_area > _SWELLING * usual
+        return is_swollen and party.find.is_strong(self.config)
 
     def _is_before(self, party: Party, other: Party) -> bool:
         """Whether what was found of two is more likely this one."""

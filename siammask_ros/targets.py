@@ -78,7 +78,7 @@ class Target:
         appearance: its colours; None until it has been seen well.
         velocity_xy: pixels a frame; while LOST, as it was when the target was lost.
         steady_velocity_xy: the same over more frames.
-        meeting: with the target or rival that was found in its place lately.
+        meeting: with what was found in its place lately.
         usual_size_wh: its width and height over many frames, in pixels; (0, 0) before the first.
         usual_area: pixels of its mask in the last few frames; 0 before the first.
     """
