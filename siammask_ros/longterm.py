@@ -327,9 +327,9 @@ class LongTermTracker:
             return replace(
                 target, rivals=tuple(own.target for own in rivals if own.counts), refusals=()
             )
-        refusals = _remembered(target, party.find.result.runner_up)
-        if target.meeting is not None:  # it may be the one that was refused
-            refusals = []
+        refusals = []
+        if target.meeting is None:  # else it may be the one that was refused
+            refusals = _remembered(target, party.find.result.runner_up)
         kept = []
         for own in rivals:
             if own.is_gone:
@@ -527,9 +527,8 @@ def _usual_area(target: Target, find: Find) -> float:
     area = find.result.mask_area
     if find.is_eclipsed or not area:
         return target.usual_area
-    return (
-        target.usual_area + _AREA_RATE * (area - target.usual_area) if target.usual_area else area
-    )
+    usual = target.usual_area or area
+    return usual + _AREA_RATE * (area - usual)
 
 
 def _has_jumped_unseen(target: Target, state: TrackerState) -> bool:

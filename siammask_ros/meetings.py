@@ -26,6 +26,7 @@ from siammask_ros.targets import Meeting, Target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from siammask_ros.appearance import Appearance
     from siammask_ros.crop import ImageBgr
     from siammask_ros.longterm_config import LongTermConfig
     from siammask_ros.tracker_state import TrackerState, TrackResult
@@ -200,8 +201,7 @@ class Meetings:
             return 0.0
         away = math.dist(meeting.expected_xy, find.state.center_xy) / target_size(find.state)
         # What it has learned since is of both of them.
-        look = look_at(party.image_bgr, find.result, meeting.appearance)
-        likeness = 1.0 if look is None else look.relative_similarity
+        likeness = self._likeness(party, find, meeting.appearance)
         return min(away, _FAR_OFF) + _SIZES_PER_LIKENESS * (1 - likeness)
 
     def _is_one(self, party: Party, rival: Party) -> bool:
@@ -214,16 +214,18 @@ class Meetings:
         own, other = party.find.result, rival.find.result
         if _shared_pixels(own, other) > _PART * min(own.mask_area, other.mask_area):
             return False
-        return self._likeness(party, rival.find) >= self.config.color_full_above
+        likeness = self._likeness(party, rival.find, party.target.appearance)
+        return likeness >= self.config.color_full_above
 
     def is_another_kind(self, party: Party, rival: Party) -> bool:
         """Whether a rival has quite other colours than the target, not just in this frame."""
-        return self._likeness(party, rival.find) < self.config.color_none_below
+        likeness = self._likeness(party, rival.find, party.target.appearance)
+        return likeness < self.config.color_none_below
 
     @staticmethod
-    def _likeness(party: Party, find: Find) -> float:
-        """How much a find, of any target, looks like this one."""
-        look = look_at(party.image_bgr, find.result, party.target.appearance)
+    def _likeness(party: Party, find: Find, appearance: Appearance | None) -> float:
+        """How much a find, of any target, looks like this one as it is, or as it was."""
+        look = look_at(party.image_bgr, find.result, appearance)
         return 1.0 if look is None else look.relative_similarity
 
     def _are_swapped(self, first: Party, second: Party) -> bool:

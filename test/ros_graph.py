@@ -80,11 +80,16 @@ def in_its_thread(node, function, *arguments):
     Transitions and changed parameters come to a node as requests, between its other callbacks.
     """
     future = node.executor.create_task(function, *arguments)
-    end = time.monotonic() + PATIENCE_S
-    while not future.done():
-        assert time.monotonic() < end, f"waited in vain for {function}"
-        time.sleep(0.005)
+    wait_until(future.done, str(function))
     return future.result()
+
+
+def wait_until(condition, what="condition", patience_s=PATIENCE_S):
+    """Go on when something is so, which has to be soon."""
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.005)
 
 
 class Client:
@@ -123,11 +128,7 @@ class Client:
     def close(self):
         self.spinner.close()
 
-    def wait(self, condition, what="condition"):
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < end, f"waited in vain for {what}"
-            time.sleep(0.005)
+    wait = staticmethod(wait_until)
 
     def call(self, service, request):
         assert service.wait_for_service(timeout_sec=PATIENCE_S)

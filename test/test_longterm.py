@@ -119,6 +119,13 @@ def flat_image(hue: int) -> np.ndarray:
 RED, BLUE = flat_image(0), flat_image(120)
 
 
+def after_step(
+    tracker: LongTermTracker, targets: Sequence[Target], image: np.ndarray = IMAGE
+) -> list[Target]:
+    """The targets after the next frame."""
+    return [target for target, _ in tracker.step([(image, target) for target in targets])]
+
+
 class Run:
     """One target in a world, stepped frame by frame."""
 
@@ -581,7 +588,7 @@ def test_crossing_targets_that_look_alike_do_not_become_one() -> None:
     for frame in range(1, 31):
         left, right = (200.0 + 8 * frame, 240.0), (440.0 - 8 * frame, 240.0)
         world.objects = {left: 0.95, right: 0.95}  # of two, the tracker takes the first
-        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        targets = after_step(tracker, targets)
         states.append([target.status for target in targets])
     assert [target.tracker_state.center_xy for target in targets] == [left, right]
     assert states[-1] == [TargetStatus.TRACKING] * 2
@@ -597,7 +604,7 @@ def test_targets_that_are_taken_for_each_other_get_what_is_theirs() -> None:
     boxes = [Box.from_center(places[0], (SIZE, SIZE)).xywh for places in paths]
     targets = tracker.start_batch([(IMAGE, box) for box in boxes])
     for places in zip(*paths, strict=True):
-        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        targets = after_step(tracker, targets)
         assert tuple(target.tracker_state.center_xy for target in targets) == places
 
 
@@ -609,7 +616,7 @@ def test_targets_of_other_colors_are_never_exchanged() -> None:
     boxes = [Box.from_center(place, (SIZE, SIZE)).xywh for place in places]
     targets = tracker.start_batch([(red_and_blue, box) for box in boxes])
     for image in [red_and_blue] * 3 + [np.where(is_left, BLUE, RED)]:
-        targets = [target for target, _ in tracker.step([(image, target) for target in targets])]
+        targets = after_step(tracker, targets, image)
     assert [target.tracker_state.center_xy for target in targets] == places[::-1]
 
 
@@ -700,7 +707,7 @@ def test_another_target_is_no_rival() -> None:
     tracker = LongTermTracker(Crowd(dict.fromkeys(places, 0.95)))
     targets = [tracker.start(IMAGE, Box.from_center(at, (SIZE, SIZE)).xywh) for at in places]
     for _ in range(5):
-        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        targets = after_step(tracker, targets)
     assert [target.rivals for target in targets] == [(), ()]
 
 
@@ -856,7 +863,7 @@ def test_a_meeting_is_over_when_both_have_gone_on_as_before() -> None:
         places = [(200.0 + 8 * frame, 240.0), (440.0 - 8 * frame, 260.0)]
         is_hidden = math.dist(*places) < SIZE
         world.objects = dict.fromkeys(places[:1] if is_hidden else places, 0.95)
-        targets = [target for target, _ in tracker.step([(IMAGE, target) for target in targets])]
+        targets = after_step(tracker, targets)
         have_met.append(all(target.meeting for target in targets))
     assert have_met.index(True) in range(11, 15)
     assert sum(have_met) in range(10, 18)

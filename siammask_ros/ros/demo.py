@@ -24,6 +24,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -567,12 +568,11 @@ def parse_arguments(arguments: Sequence[str] | None) -> DemoOptions:
     return options
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
-    options = parse_arguments(arguments)
+def exit_status(run: Callable[[Interruption], None]) -> int:
+    """Run a demo that may be interrupted: 0, 1 with a line that says at what it failed, or 130."""
     try:
         with Interruption() as interruption:
-            run_demo(options, interruption)
+            run(interruption)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)  # noqa: T201
         return EXIT_INTERRUPTED
@@ -580,6 +580,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"demo failed: {error}", file=sys.stderr)  # noqa: T201
         return EXIT_FAILED
     return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
+    return exit_status(partial(run_demo, parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

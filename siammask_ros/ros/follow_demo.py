@@ -17,11 +17,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from siammask_ros.interruption import Interruption
-from siammask_ros.ros.demo import EXIT_FAILED, EXIT_INTERRUPTED, keep_logs, say, show_logs
+from siammask_ros.ros.demo import exit_status, keep_logs, say, show_logs
 from siammask_ros.ros.processes import NodeProcess, ProcessError, prepare_environment
 from siammask_ros.scenes.follow_world import DISTANCE_M, SECONDS
 from siammask_ros.scenes.pinhole import Mount
@@ -225,17 +226,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> FollowDemoOptions:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; exit status 0, 1 (it failed, and one line says at what), 2 (wrong usage)."""
-    options = parse_arguments(arguments)
-    try:
-        with Interruption() as interruption:
-            run_follow_demo(options, interruption)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)  # noqa: T201
-        return EXIT_INTERRUPTED
-    except (ProcessError, ValueError, OSError, ImportError) as error:
-        print(f"demo failed: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_FAILED
-    return 0
+    return exit_status(partial(run_follow_demo, parse_arguments(arguments)))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from ros_graph import wait_until
 from rosbags.rosbag2 import Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -113,13 +112,6 @@ def marked_processes(mark: str) -> list[str]:
     return found
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def run_demo(*arguments: object) -> tuple[int, str, str]:
     mark = uuid.uuid4().hex
     process = start_demo(mark, *arguments)
@@ -182,7 +174,7 @@ def test_interrupt_leaves_nothing(tmp_path, video, weights, number):
     process = start_demo(
         mark, "--video", video, "--box", BOX, "--weights", weights, "--output", tmp_path / "out"
     )
-    wait_until(lambda: len(marked_processes(mark)) >= 2)
+    wait_until(lambda: len(marked_processes(mark)) >= 2, "a child", TIMEOUT_S)
     process.send_signal(number)
     _, err = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, err
@@ -369,12 +361,12 @@ NodeProcess("sleeper", "sleeper", folder=folder, parameters={{}}, remaps={{}}).w
     environment = {**os.environ, "SIAMMASK_TEST_MARK": mark, "PYTHONPATH": path}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
     try:
-        wait_until(ready.exists)
+        wait_until(ready.exists, "the child", TIMEOUT_S)
         assert len(marked_processes(mark)) == 2
     finally:
         process.kill()
         process.wait()
-    wait_until(lambda: not marked_processes(mark))
+    wait_until(lambda: not marked_processes(mark), "its end", TIMEOUT_S)
 
 
 def test_child_of_a_parent_that_is_gone_does_nothing():

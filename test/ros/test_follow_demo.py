@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ import rclpy
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.parameter import Parameter
-from ros_graph import Spinner
+from ros_graph import Spinner, wait_until
 from sensor_msgs.msg import CameraInfo, Image, TimeReference
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -252,10 +251,7 @@ class Robot:
         return sorted(set.intersection(*map(set, self.heard.values())))
 
     def wait(self, condition, what):
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < end, f"waited in vain for {what}"
-            time.sleep(0.01)
+        wait_until(condition, what, PATIENCE_S)
 
     def world_time(self, stamp):
         return stamp_to_ns(self.heard["world_simulator/time"][stamp].time_ref) / 1e9

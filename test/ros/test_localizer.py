@@ -19,7 +19,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rendered_depth import Board, World, angle_between, spoiled
-from ros_graph import PATIENCE_S, Spinner, in_its_thread
+from ros_graph import Spinner, in_its_thread, wait_until
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
@@ -79,11 +79,7 @@ class Robot:
     def close(self):
         self.spinner.close()
 
-    def wait(self, condition, what="condition"):
-        end = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < end, f"waited in vain for {what}"
-            time.sleep(0.005)
+    wait = staticmethod(wait_until)
 
     def say(self, topic, message):
         if topic not in self.publishers:
